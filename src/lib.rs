@@ -1,0 +1,12 @@
+//! Sealpost: a communication relay that knows events by id and people only in memory.
+//!
+//! The modules follow the way of an event. A room may use what stands below it in this list,
+//! never what stands above it or beside it on its own floor (`tests/it/house.rs` checks).
+
+pub mod call;
+pub mod serve;
+pub mod tasks;
+pub mod clock;
+pub mod id;
+pub mod personal;
+pub mod telemetry;

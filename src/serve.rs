@@ -1,0 +1,139 @@
+//! An accept loop over hyper: what `axum::serve` lacks.
+//!
+//! Promises: deadlines for headers and bodies, a limit and a maximum age for connections, bounded buffers, no Nagle; a stop
+//! ends the accepting, finishes requests under way and then closes.
+//! Never: HTTP/2 (a webhook sender gains nothing by it, an attacker does).
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::tasks::Tasks;
+
+/// Bounds of a listener.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// From the first byte of a request, and between two requests of a connection, to the end of its headers.
+    pub header_timeout: Duration,
+    /// From the end of the headers to the answer: the body and its handling.
+    pub body_timeout: Duration,
+    /// Connections at once; further ones wait in the kernel's queue.
+    pub max_connections: usize,
+    /// After this a connection is closed behind the request under way.
+    pub connection_max_age: Duration,
+}
+
+/// Where connections come from.
+pub enum Listener {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A local socket.
+    Unix(UnixListener),
+}
+
+/// Largest head of a request, bytes.
+const MAX_HEAD: usize = 32 << 10;
+/// Most headers of a request.
+const MAX_HEADERS: usize = 64;
+/// How long a connection may take to finish after it was asked to.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Serves `router` on `listener` until `stop`, as tasks of the house.
+pub fn serve(listener: Listener, router: Router, limits: Limits, tasks: &Tasks, stop: CancellationToken) {
+    let spawner = tasks.clone();
+    tasks.spawn("listen", async move {
+        let slots = Arc::new(Semaphore::new(limits.max_connections));
+        loop {
+            // A slot before the accept: who cannot be served is left to the kernel, not accepted and forgotten.
+            let slot = tokio::select! {
+                () = stop.cancelled() => return,
+                slot = slots.clone().acquire_owned() => slot.expect("the semaphore is never closed"),
+            };
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok(stream) => {
+                    let (router, stop) = (router.clone(), stop.clone());
+                    spawner.spawn("connection", async move {
+                        connection(stream, router, limits, stop).await;
+                        drop(slot);
+                    });
+                }
+                Err(error) => {
+                    // Out of file descriptors, most likely: others must close first.
+                    tracing::error!(%error, "a connection cannot be accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    });
+}
+
+/// A stream of either kind.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+impl Listener {
+    async fn accept(&self) -> std::io::Result<Box<dyn Stream>> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok(Box::new(stream))
+            }
+            Self::Unix(listener) => Ok(Box::new(listener.accept().await?.0)),
+        }
+    }
+}
+
+async fn connection(stream: Box<dyn Stream>, router: Router, limits: Limits, stop: CancellationToken) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let router = router.clone();
+        async move { Ok::<_, Infallible>(answer(router, request.map(Body::new), limits.body_timeout).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    tokio::select! {
+        // What a client does to its connection is its own affair: no log, no metric.
+        _ = connection.as_mut() => return,
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(limits.connection_max_age) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = tokio::time::timeout(limits.body_timeout + LAST_WORDS, connection).await;
+}
+
+async fn answer(router: Router, request: Request<Body>, deadline: Duration) -> Response {
+    match tokio::time::timeout(deadline, router.oneshot(request)).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(never)) => match never {},
+        // Retriable by every sender's book, and the connection is out of step.
+        Err(_) => (StatusCode::REQUEST_TIMEOUT, [("connection", "close")]).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

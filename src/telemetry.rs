@@ -1,0 +1,132 @@
+//! Metrics and log set-up. Metrics are a value that is passed on, not a global.
+//!
+//! Promises: label values come from configuration, from code or from the closed lists of
+//! Capillary's event names, so their number is bounded; no label and no log field names a person.
+//! Never: an address, a name, a customer id, a payload value or a reply text.
+
+pub mod logs;
+
+use std::sync::Arc;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// One label set for all families: up to two bounded words. Empty ones are left out by name.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct SourceOutcome {
+    /// The configured source, or `unknown`.
+    pub source: String,
+    /// What became of it.
+    pub outcome: &'static str,
+}
+/// By payload field path (array positions removed), for inbound personal values.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct FieldPath {
+    /// The configured source.
+    pub source: String,
+    /// The path of the field, as `data.firstName`; from a closed list, else `other`.
+    pub path: String,
+}
+/// By channel, template and outcome.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct MessageOutcome {
+    /// `email` or `sms`.
+    pub channel: &'static str,
+    /// The template.
+    pub template: String,
+    /// `sent`, `transient`, `suppressed`, …
+    pub outcome: &'static str,
+}
+/// By a single reason word.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Reason {
+    /// The reason.
+    pub reason: &'static str,
+}
+/// By provider.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ByProvider {
+    /// The configured provider.
+    pub provider: String,
+}
+
+/// Every metric of the relay. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+/// The families themselves; see each name's help text in [`Metrics::new`].
+#[expect(missing_docs, reason = "each family's help text, in Metrics::new, is its documentation")]
+pub struct Inner {
+    registry: Registry,
+    pub deliveries: Family<SourceOutcome, Counter>,
+    pub events: Family<Reason, Counter>,
+    pub inbound_pii: Family<FieldPath, Counter>,
+    pub quarantined: Family<Reason, Counter>,
+    pub messages: Family<MessageOutcome, Counter>,
+    pub waiting: Family<Reason, Gauge>,
+    pub journal_backlog: Gauge,
+    pub provider_open: Family<ByProvider, Gauge>,
+    pub brake_tripped: Family<MessageOutcome, Counter>,
+    pub alias_conflicts: Counter,
+    pub corrupt_records: Family<Reason, Counter>,
+    pub store_stuck: Gauge,
+}
+
+impl std::ops::Deref for Metrics {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Registers every family once.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("sealpost");
+        macro_rules! register {
+            ($($name:ident: $help:literal),+ $(,)?) => {{
+                $(let $name = Default::default(); register_one(&mut registry, stringify!($name), $help, &$name);)+
+                Inner { registry, $($name),+ }
+            }};
+        }
+        fn register_one<M: prometheus_client::registry::Metric + Clone>(
+            registry: &mut Registry,
+            name: &str,
+            help: &str,
+            metric: &M,
+        ) {
+            registry.register(name, help, metric.clone());
+        }
+        Self(Arc::new(register! {
+            deliveries: "Webhook requests by source and outcome",
+            events: "Decoded events by what planning made of them",
+            inbound_pii: "Personal values found in payloads, by field path",
+            quarantined: "Deliveries that could not be decoded, by reason",
+            messages: "Notifications by channel, template and outcome",
+            waiting: "Notifications waiting now, by reason",
+            journal_backlog: "Deliveries durable but not yet planned",
+            provider_open: "1 while a provider's circuit breaker is open",
+            brake_tripped: "Times a template's hourly brake tripped",
+            alias_conflicts: "Aliases that pointed to two people; the newer fact won",
+            corrupt_records: "Stored records that could not be opened or read, by store",
+            store_stuck: "1 while a store is poisoned or a commit is stuck",
+        }))
+    }
+
+    /// The text for `/metrics`, in the `OpenMetrics` format.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        // Writing into a String cannot fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.0.registry);
+        text
+    }
+}
