@@ -1,0 +1,214 @@
+//! What the name of a field says about its value.
+//!
+//! Promises: a name is compared with the [`lists`] without case, underscores and stray spaces.
+//! Never: a name that keeps a value which another list calls personal: the personal lists are asked first.
+
+mod lists;
+
+use std::sync::LazyLock;
+
+use super::super::names::plain;
+use lists::*;
+
+/// A field's name, read once.
+pub(super) struct Key {
+    /// Lower case, letters and digits only.
+    pub(super) plain: String,
+    words: Vec<String>,
+}
+
+impl Key {
+    /// Reads a name. `parent` helps where a name alone says little (`transaction.number`).
+    pub(super) fn read(key: &str, parent: &str) -> Self {
+        let name = plain(key);
+        // A stray space may stand inside a word or between two: read it both ways.
+        let joined: String = key.chars().filter(|c| !c.is_whitespace()).collect();
+        let mut words = split(&joined);
+        if joined.len() != key.len() {
+            words.extend(split(key));
+        }
+        if matches!(name.as_str(), "number" | "no") {
+            words.splice(0..0, split(parent));
+        }
+        Self { plain: name, words }
+    }
+
+    fn any(&self, list: &[&str]) -> bool {
+        self.words.iter().any(|word| list.contains(&word.as_str()))
+    }
+
+    /// Something of a person, by its name. `parent` is plain.
+    pub(super) fn is_personal(&self, parent: &str) -> bool {
+        let name = self.plain.as_str();
+        // Stores, tills and catalogue things have external ids too.
+        let outside = name.starts_with("externalid") && name != "externalidentifier";
+        let of_place =
+            ["store", "till", "zone", "concept", "reward", "product"].iter().any(|thing| parent.contains(thing));
+        has_personal_part(name) || PERSONAL_NAMES.contains(&name) || self.any(PERSONAL_WORDS) || (outside && !of_place)
+    }
+
+    pub(super) fn is_person(&self) -> bool {
+        PERSONS.contains(&self.plain.as_str())
+    }
+
+    pub(super) fn stays_of_a_person(&self) -> bool {
+        PERSON_KEEPS.contains(&self.plain.as_str())
+    }
+
+    pub(super) fn is_identifiers(&self) -> bool {
+        self.plain.ends_with("customeridentifiers") || IDENTIFIERS.contains(&self.plain.as_str())
+    }
+
+    pub(super) fn is_doer(&self) -> bool {
+        DOERS.contains(&self.plain.as_str())
+    }
+
+    /// Fields that each brand defines for itself: any of them may be personal (reference 5).
+    pub(super) fn is_brand_defined(&self) -> bool {
+        ["customfields", "extendedfields", "customfield", "extendedfield"].iter().any(|end| self.plain.ends_with(end))
+    }
+
+    /// Objects that take whatever a caller put into an API call.
+    pub(super) fn is_open_ended(&self) -> bool {
+        ["requestattributes", "additionalattributes", "behavioraleventattributes", "profiles", "accounts"]
+            .contains(&self.plain.as_str())
+    }
+
+    /// `notes` are typed by people, except the engine's own about tiers.
+    pub(super) fn is_free_text(&self, event: &str) -> bool {
+        FREE_TEXT.contains(&self.plain.as_str())
+            || (matches!(self.plain.as_str(), "note" | "notes") && !event.starts_with("tier"))
+    }
+
+    /// Either a code from a list or a sentence somebody typed: the value tells.
+    pub(super) fn is_reason(&self) -> bool {
+        self.plain.ends_with("reason") || self.plain.ends_with("reasonnote") || self.plain == "actor"
+    }
+
+    /// Ten or more digits in it are no phone number.
+    pub(super) fn is_coded(&self) -> bool {
+        let number = ["number", "no", "num"].iter().any(|end| self.plain.ends_with(end));
+        let small = ["id", "ids", "code", "date", "time", "millis", "identifier"];
+        self.any(CODED)
+            || small.iter().any(|end| self.plain.ends_with(end))
+            || self.words.last().is_some_and(|word| CODED_LAST.contains(&word.as_str()))
+            || (number && (self.any(NUMBERED) || NUMBERED.iter().any(|thing| self.plain.starts_with(thing))))
+            || (self.words.len() > 1 && self.words.last().is_some_and(|word| word == "value"))
+    }
+
+    /// Stays where only known harmless fields stay. A bare `id` there may be anybody's.
+    pub(super) fn is_harmless(&self) -> bool {
+        self.plain != "id" && (self.is_coded() || self.any(HARMLESS))
+    }
+
+    pub(super) fn is_harmless_update(&self) -> bool {
+        HARMLESS_UPDATES.contains(&self.plain.as_str())
+    }
+}
+
+/// [`PERSONAL_PARTS`] by their first letter: every field of every event is asked, and most letters begin few parts.
+static PARTS_BY_LETTER: LazyLock<[Vec<&'static [u8]>; 26]> = LazyLock::new(|| {
+    let mut parts = [const { Vec::new() }; 26];
+    for part in PERSONAL_PARTS.iter().map(|part| part.as_bytes()) {
+        parts[usize::from(part[0] - b'a')].push(part);
+    }
+    parts
+});
+
+fn has_personal_part(name: &str) -> bool {
+    let name = name.as_bytes();
+    name.iter()
+        .enumerate()
+        .filter(|(_, letter)| letter.is_ascii_lowercase())
+        .any(|(at, letter)| PARTS_BY_LETTER[usize::from(letter - b'a')].iter().any(|part| name[at..].starts_with(part)))
+}
+
+/// `redeemedPointsCurrencyValue`, `points_redeemed`, `pointAwardedRefID`: words, lower case.
+fn split(name: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let chars: Vec<char> = name.chars().collect();
+    let mut fresh = true;
+    for (i, c) in chars.iter().enumerate() {
+        if !c.is_alphanumeric() {
+            fresh = true;
+            continue;
+        }
+        let previous = i.checked_sub(1).map(|p| chars[p]);
+        let hump = c.is_uppercase() && previous.is_some_and(|p| p.is_lowercase() || p.is_numeric());
+        let end_of_capitals = c.is_uppercase()
+            && previous.is_some_and(char::is_uppercase)
+            && chars.get(i + 1).is_some_and(|next| next.is_lowercase());
+        match words.last_mut() {
+            Some(word) if !fresh && !hump && !end_of_capitals => word.extend(c.to_lowercase()),
+            _ => words.push(c.to_lowercase().collect()),
+        }
+        fresh = false;
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_personal_part_is_found_at_either_end_and_starts_with_a_letter() {
+        for part in PERSONAL_PARTS {
+            assert!(part.starts_with(|c: char| c.is_ascii_lowercase()), "{part}");
+            for name in [format!("x{part}"), format!("{part}9"), (*part).to_owned()] {
+                assert!(has_personal_part(&name), "{name}");
+            }
+        }
+        assert!(!has_personal_part("totalpointsissued") && !has_personal_part("") && !has_personal_part("मोबाइल"));
+    }
+
+    #[test]
+    fn names_fall_into_words() {
+        let cases: [(&str, &[&str]); 5] = [
+            ("redeemedPointsCurrencyValue", &["redeemed", "points", "currency", "value"]),
+            ("points_redeemed", &["points", "redeemed"]),
+            ("pointAwardedRefID", &["point", "awarded", "ref", "id"]),
+            ("IDCode", &["id", "code"]),
+            ("tierName2Next", &["tier", "name2", "next"]),
+        ];
+        for (name, words) in cases {
+            assert_eq!(split(name), words, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_says_whether_it_is_personal_and_whether_digits_may_stay() {
+        // name, parent, personal, coded
+        let cases = [
+            ("firstName", "data", true, false),
+            ("CustomerMobileNo", "data", true, false),
+            ("alternate_number", "data", false, false),
+            ("billNumber", "data", false, true),
+            ("bill Number", "data", false, true),
+            ("number", "transaction", false, true),
+            ("number", "home", false, false),
+            ("transaction_number", "redeem", false, true),
+            ("valid_till", "coupons", false, true),
+            ("enteredAt", "data", false, true),
+            ("promotionIdentifier", "data", false, true),
+            ("externalId", "store", false, true),
+            ("externalId1", "store", false, false),
+            ("externalId", "data", true, true),
+            ("rewardExternalId", "data", false, true),
+            ("membershipNumber", "customerPartnerProgramDetails", true, false),
+            ("totalPointsIssued", "data", false, true),
+            ("averageValue", "data", false, true),
+            ("value", "data", false, false),
+            ("age", "data", true, false),
+            ("pageCount", "data", false, true),
+            ("description", "data", false, false),
+            ("targetName", "data", false, false),
+            ("groupName", "data", true, false),
+            ("targetGroupName", "data", false, false),
+        ];
+        for (name, parent, personal, coded) in cases {
+            let key = Key::read(name, parent);
+            assert_eq!((key.is_personal(&plain(parent)), key.is_coded()), (personal, coded), "{parent}.{name}");
+        }
+    }
+}
