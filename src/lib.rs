@@ -4,6 +4,8 @@
 //! never what stands above it or beside it on its own floor (`tests/it/house.rs` checks).
 
 pub mod event;
+pub mod message;
+pub mod policy;
 pub mod seal;
 pub mod call;
 pub mod serve;
