@@ -7,6 +7,7 @@ pub mod event;
 pub mod message;
 pub mod policy;
 pub mod seal;
+pub mod sink;
 pub mod call;
 pub mod serve;
 pub mod tasks;
