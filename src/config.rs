@@ -1,0 +1,156 @@
+//! The configuration: its sections, and how it is read.
+//!
+//! Promises: unknown keys are errors; all faults come at once with file, line, key, expectation and
+//! hint; defaults are `config/default.toml`, compiled in; a secret's value is never in a message.
+//! Never: reads the environment itself (it is given a map), or starts anything.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use self::layer::{Layer, Origin, Rank};
+use self::report::Report;
+use self::settings::Settings;
+use crate::id::{Channel, OrgId, ProviderId, SourceId};
+
+mod build;
+mod checks;
+mod environment;
+pub mod fault;
+mod kind;
+mod layer;
+pub mod nearest;
+mod outgoing;
+mod preset;
+mod report;
+mod schema;
+mod secrets;
+mod sections;
+mod settings;
+mod show;
+#[cfg(test)]
+mod tests;
+pub mod value;
+
+pub use fault::{Fault, Faults};
+pub use outgoing::{
+    AmbiguousPolicy, ChannelConfig, ErrorClass, GatewayTest, HttpSms, Provider, ProviderKind, Smtp, SmtpTls,
+};
+pub use sections::{Admin, Allow, InboundPii, Intake, Keys, Log, Org, Relay, Sender, Source, Storage, Templates};
+pub use value::{format_duration, parse_bytes, parse_duration, parse_mailbox};
+
+/// The reference of every key, and the defaults.
+pub const DEFAULT_TOML: &str = include_str!("../config/default.toml");
+
+/// Everything the daemon needs to know, checked.
+pub struct Config {
+    /// `[relay]`
+    pub relay: Relay,
+    /// `[intake]`
+    pub intake: Intake,
+    /// `[source.<name>]`
+    pub sources: BTreeMap<SourceId, Source>,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[storage]`
+    pub storage: Storage,
+    /// `[keys]`
+    pub keys: Keys,
+    /// `[org.<id>]`; an org that is not here never sends.
+    pub orgs: BTreeMap<OrgId, Org>,
+    /// `[templates]`
+    pub templates: Templates,
+    /// `[provider.<name>]`
+    pub providers: BTreeMap<ProviderId, Provider>,
+    /// `[channel.email]`, `[channel.sms]`: ordered providers, retry schedule, ambiguity. Both are always here; one without
+    /// providers has no way out.
+    pub channels: BTreeMap<Channel, ChannelConfig>,
+    /// `[log]`
+    pub log: Log,
+}
+
+/// A configuration that was read, and what is odd about it.
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What works and is probably not meant; worth a log line each.
+    pub warnings: Vec<Fault>,
+    settings: Settings,
+}
+
+impl Config {
+    /// Reads the layers: `config/default.toml`, then `file`, then the variables `SEALPOST__SECTION__KEY` of `environment`.
+    ///
+    /// Secrets may be given as `<key>_file`; a relative path there begins in `$CREDENTIALS_DIRECTORY` if the file exists there.
+    ///
+    /// # Errors
+    /// Every fault of all layers at once, sorted by file and line; a file that cannot be read is one of them.
+    pub fn load(file: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<Loaded, Faults> {
+        let Some(path) = file else { return Self::from_text(Path::new(""), "", environment) };
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::from_text(path, &text, environment),
+            Err(error) => Err(Faults(vec![Fault {
+                file: path.to_owned(),
+                line: None,
+                key: String::new(),
+                what: format!("cannot be read: {error}"),
+                hint: Some("name another file with --config FILE or SEALPOST_CONFIG".into()),
+            }])),
+        }
+    }
+
+    /// As [`Config::load`], with the text of the file in hand; `name` is for messages.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_text(name: &Path, text: &str, environment: &BTreeMap<String, String>) -> Result<Loaded, Faults> {
+        let mut report = Report::default();
+        let top = Vec::new();
+        let defaults = Layer::read(DEFAULT_TOML, &top, &Origin::new(Rank::Default, "config/default.toml"), &mut report);
+        let file = Layer::read(text, &top, &Origin::new(Rank::File, name.display().to_string()), &mut report);
+        if file.is_broken {
+            // Every name the file chose would be missed, and reported, by what comes next.
+            return Err(report.into_faults());
+        }
+        let written = merge(&[&file], &mut report);
+        let variables = environment::read(environment, &written, &mut report);
+
+        // Names, types and presets are known only now; what they imply stands below the file.
+        let asked = merge(&[&file, &variables], &mut report);
+        let presets = preset::layers(&asked, &mut report);
+        let implied = preset::defaults(&asked);
+        let layers: Vec<&Layer> =
+            [&defaults, &implied].into_iter().chain(&presets).chain([&file, &variables]).collect();
+        let settings = merge(&layers, &mut report).in_file(&name.display().to_string());
+
+        let credentials = environment.get("CREDENTIALS_DIRECTORY").map(Path::new);
+        let secrets = secrets::Secrets::read(&settings, credentials, &mut report);
+        checks::run(&settings, &secrets, &mut report);
+        let built = if report.is_faulty() { None } else { build::config(&settings, &secrets) };
+        if built.is_none() && !report.is_faulty() {
+            let what = "a key passed its checks and could not be read";
+            report.fault(
+                &Origin::new(Rank::Default, ""),
+                "",
+                what,
+                Some("this is a fault of ours, please report it".into()),
+            );
+        }
+        let warnings = report.finish()?;
+        let config = built.expect("without a fault the configuration was built");
+        Ok(Loaded { config, warnings, settings })
+    }
+}
+
+impl Loaded {
+    /// The effective configuration as TOML: secrets hidden, the origin of each value as a comment.
+    pub fn show(&self) -> String {
+        show::show(&self.settings)
+    }
+}
+
+fn merge(layers: &[&Layer], report: &mut Report) -> Settings {
+    Settings::merge(layers).unwrap_or_else(|error| {
+        report.fault(&Origin::new(Rank::Default, ""), "", format!("layers cannot be merged: {error}"), None);
+        Settings::empty()
+    })
+}

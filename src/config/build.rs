@@ -1,0 +1,189 @@
+//! From checked settings to the typed [`Config`].
+//!
+//! Promises: runs only when no fault was found, so every question has an answer; `None` here means that the schema and
+//! the builder disagree, which the loader reports as a fault of ours.
+//! Never: a default of its own (they are in `config/default.toml` and in the schema), except paths made from other paths.
+
+use std::collections::BTreeMap;
+
+use super::schema::KeyPath;
+use super::secrets::{Secrets, join};
+use super::settings::{Settings, at};
+use super::value::parse_mailbox;
+use super::{Admin, Allow, Config, InboundPii, Intake, Keys, Log, Org, Relay, Sender, Source, Storage, Templates};
+use crate::clock::Time;
+use crate::id::{Category, OrgId, SenderRole, TemplateId};
+use crate::message::Mailbox;
+use crate::policy::Mode;
+
+mod outgoing;
+
+/// Builds the whole.
+pub(super) fn config(settings: &Settings, secrets: &Secrets) -> Option<Config> {
+    let storage = storage(settings)?;
+    Some(Config {
+        relay: relay(settings)?,
+        intake: intake(settings)?,
+        sources: each(settings, &["source"], |name, place| {
+            Some((name.parse().ok()?, source(settings, secrets, place)?))
+        })?,
+        admin: Admin {
+            listen: settings.address(&at(&["admin", "listen"]))?,
+            token_sha256: secrets.one(&at(&["admin", "token_sha256"])).map(|digest| {
+                use secrecy::ExposeSecret as _;
+                digest.expose_secret().to_ascii_lowercase()
+            }),
+            socket: settings.path(&at(&["admin", "socket"])).unwrap_or_else(|| storage.dir.join("admin.sock")),
+        },
+        storage,
+        keys: Keys { file: settings.path(&at(&["keys", "file"]))? },
+        orgs: each(settings, &["org"], |id, place| Some((OrgId(id.parse().ok()?), org(settings, place)?)))?,
+        templates: templates(settings)?,
+        providers: each(settings, &["provider"], |name, place| {
+            Some((name.parse().ok()?, outgoing::provider(settings, secrets, place)?))
+        })?,
+        channels: outgoing::channels(settings)?,
+        log: Log {
+            filter: settings.text(&at(&["log", "filter"]))?.to_owned(),
+            json: settings.text(&at(&["log", "format"]))? == "json",
+        },
+    })
+}
+
+/// Builds every named table below a place.
+fn each<K: Ord, V>(
+    settings: &Settings,
+    above: &[&str],
+    mut build: impl FnMut(&str, &KeyPath) -> Option<(K, V)>,
+) -> Option<BTreeMap<K, V>> {
+    let above = at(above);
+    settings.names(&above).iter().map(|name| build(name, &join(&above, name))).collect()
+}
+
+fn relay(settings: &Settings) -> Option<Relay> {
+    let key = |name: &str| at(&["relay", name]);
+    Some(Relay {
+        mode: mode(settings, &key("mode"))?,
+        pilot: settings.parsed_items(&key("pilot"))?,
+        drain_timeout: settings.span(&key("drain_timeout"))?,
+        dispatch_concurrency: settings.count(&key("dispatch_concurrency"))?,
+        wait_for_contact: settings.span(&key("wait_for_contact"))?,
+        expires_after: settings.span(&key("expires_after"))?,
+        brake_per_hour: settings.count(&key("brake_per_hour"))?,
+    })
+}
+
+fn intake(settings: &Settings) -> Option<Intake> {
+    let key = |name: &str| at(&["intake", name]);
+    Some(Intake {
+        listen: settings.address(&key("listen"))?,
+        max_body_bytes: settings.bytes(&key("max_body_bytes"))?,
+        max_inflight_bytes: settings.bytes(&key("max_inflight_bytes"))?,
+        max_connections: settings.count(&key("max_connections"))?,
+        header_timeout: settings.span(&key("header_timeout"))?,
+        body_timeout: settings.span(&key("body_timeout"))?,
+        connection_max_age: settings.span(&key("connection_max_age"))?,
+        retry_after: settings.span(&key("retry_after"))?,
+        max_journal_backlog: settings.count(&key("max_journal_backlog"))?,
+    })
+}
+
+fn source(settings: &Settings, secrets: &Secrets, place: &KeyPath) -> Option<Source> {
+    let headers = join(place, "headers");
+    let inbound_pii = match settings.text(&join(place, "inbound_pii"))? {
+        "strip" => InboundPii::Strip,
+        _ => return None,
+    };
+    Some(Source {
+        headers: secrets
+            .below(&headers)
+            .map(|name| (name.to_owned(), secrets.all(&join(&headers, name)).to_vec()))
+            .collect(),
+        path_secret: secrets.one(&join(place, "path_secret")).cloned(),
+        open: settings.text(&join(place, "auth")) == Some("none"),
+        inbound_pii,
+        orgs: settings.counts::<i64>(&join(place, "orgs"))?.into_iter().map(OrgId).collect(),
+    })
+}
+
+fn storage(settings: &Settings) -> Option<Storage> {
+    let key = |name: &str| at(&["storage", name]);
+    Some(Storage {
+        dir: settings.path(&key("dir"))?,
+        min_free_bytes: settings.bytes(&key("min_free_bytes"))?,
+        vault_cache_bytes: settings.bytes(&key("vault_cache_bytes"))?,
+        ledger_cache_bytes: settings.bytes(&key("ledger_cache_bytes"))?,
+        keep_events: settings.span(&key("keep_events"))?,
+    })
+}
+
+fn org(settings: &Settings, place: &KeyPath) -> Option<Org> {
+    let text = |name: &str| settings.text(&join(place, name)).map(str::to_owned);
+    let (senders, links) = (join(place, "sender"), join(place, "links"));
+    let mailbox = |path: &KeyPath| -> Option<Mailbox> { parse_mailbox(settings.text(path)?).ok() };
+    let sender = |role: &String| -> Option<(SenderRole, Sender)> {
+        let place = join(&senders, role);
+        let sender = Sender {
+            email: mailbox(&join(&place, "email")),
+            reply_to: mailbox(&join(&place, "reply_to")),
+            sms: settings.text(&join(&place, "sms")).map(str::to_owned),
+            sms_entity_id: settings.text(&join(&place, "sms_entity_id")).map(str::to_owned),
+        };
+        Some((role.parse().ok()?, sender))
+    };
+    Some(Org {
+        name: text("name")?,
+        currency: text("currency")?,
+        time_zone: jiff::tz::TimeZone::get(settings.text(&join(place, "time_zone"))?).ok()?,
+        locale: text("locale")?,
+        namespace: settings.parsed(&join(place, "namespace"))?,
+        senders: settings.names(&senders).iter().map(sender).collect::<Option<_>>()?,
+        links: settings
+            .names(&links)
+            .into_iter()
+            .map(|name| {
+                let url = settings.text(&join(&links, &name))?.to_owned();
+                Some((name, url))
+            })
+            .collect::<Option<_>>()?,
+    })
+}
+
+fn templates(settings: &Settings) -> Option<Templates> {
+    let allow = |name: &str, place: &KeyPath| -> Option<(TemplateId, Allow)> {
+        let key = |name: &str| join(place, name);
+        let allow = Allow {
+            enabled: settings.flag(&key("enabled"))?,
+            categories: settings
+                .parsed_items::<String>(&key("categories"))?
+                .iter()
+                .map(|word| category(word))
+                .collect::<Option<_>>()?,
+            reads: settings.parsed_items(&key("reads"))?,
+            senders: settings.parsed_items(&key("senders"))?,
+            mode: mode(settings, &key("mode"))?,
+            brake_per_hour: settings.count(&key("brake_per_hour")),
+            live_from: settings.parsed::<jiff::Timestamp>(&key("live_from")).map(Time::from),
+        };
+        Some((name.parse().ok()?, allow))
+    };
+    Some(Templates {
+        dir: settings.path(&at(&["templates", "dir"])),
+        allow: each(settings, &["templates", "allow"], allow)?,
+        message_id_domain: settings.text(&at(&["templates", "message_id_domain"]))?.to_owned(),
+    })
+}
+
+fn mode(settings: &Settings, path: &[String]) -> Option<Mode> {
+    let word = settings.text(path)?;
+    Mode::ALL.iter().copied().find(|mode| mode.as_str() == word)
+}
+
+fn category(word: &str) -> Option<Category> {
+    match word {
+        "transactional" => Some(Category::Transactional),
+        "service" => Some(Category::Service),
+        "promotional" => Some(Category::Promotional),
+        _ => None,
+    }
+}
