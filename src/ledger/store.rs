@@ -1,0 +1,273 @@
+//! The fjall handles: open, read, scan, commit.
+//!
+//! Promises: a commit is one atomic batch, written and `fdatasync`ed before it is visible; reading reports and skips
+//! what it cannot open; nothing but ids reaches a log.
+//! Never: a fjall type beyond this file; a scan from the beginning of a keyspace whose front is removed all the time.
+
+use std::ops::{Bound, RangeBounds};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::Path;
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use serde::de::DeserializeOwned;
+
+use crate::seal::Sealer;
+use crate::telemetry::{Metrics, Reason};
+
+use super::changes::Op;
+use super::key::{Key, Space};
+use super::record::{self, Plain, Unreadable};
+use super::{LedgerError, LedgerOptions};
+
+/// Open handles. Clones share them; the directory's lock is released with the last.
+#[derive(Clone)]
+pub(super) struct Store {
+    db: Database,
+    spaces: Vec<Keyspace>,
+    sealer: Sealer,
+    metrics: Metrics,
+}
+
+/// What was found under a key.
+pub(super) enum Found<T> {
+    Value(T),
+    /// There, and counted as unreadable.
+    Corrupt,
+    Missing,
+}
+
+impl<T> Found<T> {
+    pub(super) fn value(self) -> Option<T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Corrupt | Self::Missing => None,
+        }
+    }
+}
+
+impl Store {
+    pub(super) fn open(
+        dir: &Path,
+        sealer: Sealer,
+        metrics: Metrics,
+        options: &LedgerOptions,
+    ) -> Result<Self, LedgerError> {
+        let open_error = |error: fjall::Error| match error {
+            fjall::Error::Locked => LedgerError::Locked { path: dir.into() },
+            error => LedgerError::Open { path: dir.into(), cause: describe(&error) },
+        };
+        let io_error = |error: std::io::Error| LedgerError::Open { path: dir.into(), cause: error.to_string() };
+
+        let made: Vec<&Path> = dir.ancestors().take_while(|path| !path.exists()).collect();
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error)?;
+        let db = Database::builder(dir)
+            .cache_size(options.cache_bytes)
+            // Two: with one, a flush waits behind a long compaction and writers stall.
+            .worker_threads(2)
+            .manual_journal_persist(true)
+            .open()
+            .map_err(open_error)?;
+        let spaces = Space::ALL
+            .iter()
+            .map(|space| {
+                let create = || KeyspaceCreateOptions::default().max_memtable_size(space.memtable_bytes());
+                db.keyspace(space.name(), create).map_err(open_error)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        // fjall syncs what it makes inside; the names of directories made here are ours to make durable.
+        let parents = made.iter().filter_map(|made| made.parent()).filter(|parent| !parent.as_os_str().is_empty());
+        for path in parents.chain([dir]) {
+            std::fs::File::open(path).and_then(|handle| handle.sync_all()).map_err(io_error)?;
+        }
+        Ok(Self { db, spaces, sealer, metrics })
+    }
+
+    fn space(&self, space: Space) -> &Keyspace {
+        &self.spaces[space as usize]
+    }
+
+    /// Seals a value as the record that `key` names.
+    pub(super) fn seal(&self, space: Space, key: &[u8], plain: &Plain) -> Vec<u8> {
+        self.sealer.seal(&[space.name().as_bytes(), key], plain)
+    }
+
+    pub(super) fn contains(&self, space: Space, key: &[u8]) -> Result<bool, LedgerError> {
+        self.space(space).contains_key(key).map_err(read_error)
+    }
+
+    /// Reads one record.
+    pub(super) fn get<T>(
+        &self,
+        space: Space,
+        key: &[u8],
+        read: impl FnOnce(&[u8]) -> Result<T, Unreadable>,
+    ) -> Result<Found<T>, LedgerError> {
+        Ok(match self.space(space).get(key).map_err(read_error)? {
+            None => Found::Missing,
+            Some(sealed) => match self.unseal(space, key, &sealed, read) {
+                Some(value) => Found::Value(value),
+                None => Found::Corrupt,
+            },
+        })
+    }
+
+    /// Reads one meta value.
+    pub(super) fn get_value<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Found<T>, LedgerError> {
+        self.get(Space::Meta, key, record::read_value)
+    }
+
+    /// Opens and parses; `None` is counted and logged.
+    fn unseal<T>(
+        &self,
+        space: Space,
+        key: &[u8],
+        sealed: &[u8],
+        read: impl FnOnce(&[u8]) -> Result<T, Unreadable>,
+    ) -> Option<T> {
+        let opened = self.sealer.open(&[space.name().as_bytes(), key], sealed).map_err(Unreadable::from);
+        match opened.and_then(|plain| read(&plain)) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.count_corrupt(space, key, &error.to_string());
+                None
+            }
+        }
+    }
+
+    /// Reports a record that cannot be used. Keys name nobody.
+    pub(super) fn count_corrupt(&self, space: Space, key: &[u8], error: &str) {
+        self.metrics.corrupt_records.get_or_create(&Reason { reason: space.name() }).inc();
+        tracing::warn!(keyspace = space.name(), key = %Hex(key), error, "ledger record is unreadable and was skipped");
+    }
+
+    /// Walks keys in order until `each` says stop (`false`).
+    pub(super) fn keys(
+        &self,
+        space: Space,
+        range: impl RangeBounds<Key>,
+        direction: Direction,
+        mut each: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), LedgerError> {
+        let Some(bounds) = bounds(&range) else { return Ok(()) };
+        let mut iter = self.space(space).range::<Key, _>(bounds);
+        while let Some(guard) = direction.step(&mut iter) {
+            if !each(&guard.key().map_err(read_error)?) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Walks records in order until `each` says stop (`false`); unreadable ones come as `None`.
+    pub(super) fn records<T>(
+        &self,
+        space: Space,
+        range: impl RangeBounds<Key>,
+        read: impl Fn(&[u8], &[u8]) -> Result<T, Unreadable>,
+        mut each: impl FnMut(&[u8], Option<T>) -> bool,
+    ) -> Result<(), LedgerError> {
+        let Some(bounds) = bounds(&range) else { return Ok(()) };
+        for guard in self.space(space).range::<Key, _>(bounds) {
+            let (key, sealed) = guard.into_inner().map_err(read_error)?;
+            let value = self.unseal(space, &key, &sealed, |plain| read(&key, plain));
+            if !each(&key, value) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes and syncs one atomic batch. An error poisons fjall for good. Each key may occur once.
+    pub(super) fn commit(&self, ops: impl Iterator<Item = Op>) -> Result<(), String> {
+        let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
+        for (space, key, value) in ops {
+            match value {
+                Some(value) => batch.insert(self.space(space), key, value),
+                None => batch.remove(self.space(space), key),
+            }
+        }
+        batch.commit().map_err(|error| describe(&error))
+    }
+
+    /// Asks fjall whether a background worker has poisoned it. Takes its journal's lock: only while no commit runs.
+    pub(super) fn probe(&self) -> Result<(), String> {
+        self.db.persist(PersistMode::Buffer).map_err(|error| describe(&error))
+    }
+
+    /// Puts raw bytes under a key, past the sealer.
+    #[cfg(test)]
+    pub(super) fn put_raw(&self, space: Space, key: &[u8], value: &[u8]) {
+        self.space(space).insert(key, value).unwrap();
+    }
+    #[cfg(test)]
+    pub(super) fn get_raw(&self, space: Space, key: &[u8]) -> Option<Vec<u8>> {
+        self.space(space).get(key).unwrap().map(|value| value.to_vec())
+    }
+    /// Moves everything from memory into tables.
+    #[cfg(test)]
+    pub(super) fn flush(&self) {
+        self.spaces.iter().for_each(|space| space.rotate_memtable_and_wait().unwrap());
+    }
+}
+
+/// Which way a scan walks.
+#[derive(Clone, Copy)]
+pub(super) enum Direction {
+    Up,
+    Down,
+}
+
+impl Direction {
+    fn step(self, iter: &mut fjall::Iter) -> Option<fjall::Guard> {
+        match self {
+            Self::Up => iter.next(),
+            Self::Down => iter.next_back(),
+        }
+    }
+}
+
+/// `None` for a range that is empty or upside down, which the engine's skip list need not take.
+fn bounds(range: &impl RangeBounds<Key>) -> Option<(Bound<Key>, Bound<Key>)> {
+    let (start, end) = (range.start_bound().cloned(), range.end_bound().cloned());
+    match (&start, &end) {
+        (Bound::Included(from) | Bound::Excluded(from), Bound::Excluded(to)) if from >= to => None,
+        (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to)) if from > to => None,
+        _ => Some((start, end)),
+    }
+}
+
+/// Bytes that the files below `dir` take on disk. Walks the directory: fjall's own count waits for its journal's lock,
+/// which a stuck disk holds.
+pub(super) fn disk_bytes(dir: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(meta) if meta.is_dir() => disk_bytes(&entry.path()),
+            // Blocks, not length: fjall allocates journals sparsely.
+            Ok(meta) => meta.blocks() * 512,
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+fn read_error(error: fjall::Error) -> LedgerError {
+    LedgerError::Read(describe(&error))
+}
+
+/// fjall's errors print themselves as code; the inner one says more to people.
+fn describe(error: &fjall::Error) -> String {
+    match error {
+        fjall::Error::Io(error) => error.to_string(),
+        fjall::Error::Poisoned => "an earlier write or a background worker failed".into(),
+        error => format!("{error:?}"),
+    }
+}
+
+struct Hex<'a>(&'a [u8]);
+
+impl std::fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}

@@ -1,0 +1,205 @@
+//! Tests of events: searches, timelines, retention, and what a thief of the files sees. Never a sleep.
+
+use super::*;
+
+fn entry(millis: i64, what: Happening) -> TimelineEntry {
+    TimelineEntry { at: at(millis), notification: None, what }
+}
+
+async fn add_event(ledger: &Ledger, n: u8, received_at: i64, find: Vec<(FindBy, KeyedHash)>) {
+    let mut changes = Changes::new();
+    changes.add_event(event(n, received_at), find);
+    ledger.commit(changes).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_event_is_found_by_each_of_its_keys_newest_first() {
+    let house = House::new();
+    let ledger = house.open();
+    let bill = ledger.find_hash(FindBy::BillNumber, "B-17");
+    add_event(&ledger, 1, 10, vec![(FindBy::BillNumber, bill)]).await;
+    add_event(&ledger, 2, 30, vec![(FindBy::BillNumber, bill)]).await;
+    add_event(&ledger, 3, 20, vec![]).await;
+
+    let find = |by, value| ledger.find(by, ledger.find_hash(by, value), 10).unwrap();
+    assert_eq!(find(FindBy::EventId, "event-3"), [event_key(3)]);
+    assert_eq!(find(FindBy::EventId, "event-4"), []);
+    assert_eq!(find(FindBy::RefId, "event-3"), [], "a value is found only as what it is");
+    assert_eq!(find(FindBy::RequestId, " request "), [event_key(2), event_key(3), event_key(1)]);
+    assert_eq!(find(FindBy::BillNumber, "B-17"), [event_key(2), event_key(1)]);
+    assert_eq!(ledger.find(FindBy::Subject, alias(1), 10).unwrap(), [event_key(1)]);
+    assert_eq!(ledger.find(FindBy::RequestId, ledger.find_hash(FindBy::RequestId, "request"), 2).unwrap().len(), 2);
+    assert_eq!(ledger.events_between(at(10), at(30), 10).unwrap(), [event_key(3), event_key(1)]);
+    assert_eq!(ledger.events_between(at(0), at(99), 1).unwrap(), [event_key(2)]);
+    assert_eq!(ledger.events_between(at(30), at(10), 10).unwrap(), []);
+
+    let read = ledger.event(event_key(1)).unwrap().unwrap();
+    assert_eq!(
+        (read.event.event_id.as_deref(), read.received_at, read.event.data["note"].as_str()),
+        (Some("event-1"), at(10), Some("canary-7f3a-data"))
+    );
+    assert_eq!(read.event.people[0].subject.customer_id.as_ref().unwrap().expose(), "canary-7f3a-id-1");
+    assert!(ledger.event(event_key(9)).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn the_first_copy_of_an_event_stays() {
+    let house = House::new();
+    let ledger = house.open();
+    add_event(&ledger, 1, 10, vec![]).await;
+    add_event(&ledger, 1, 99, vec![]).await;
+    assert_eq!(ledger.event(event_key(1)).unwrap().unwrap().received_at, at(10));
+    assert_eq!(ledger.events_between(at(0), at(1000), 10).unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_subject_only_a_notification_names_leads_to_its_event_too() {
+    let house = House::new();
+    let ledger = house.open();
+    let mut other = notification(1, waiting(WaitReason::DueLater, 5));
+    other.subject = subject(42);
+    let mut changes = Changes::new();
+    changes.add_notification(other);
+    changes.add_event(event(1, 10), vec![]);
+    ledger.commit(changes).await.unwrap();
+    assert_eq!(ledger.find(FindBy::Subject, alias(42), 10).unwrap(), [event_key(1)]);
+    assert_eq!(ledger.find(FindBy::Subject, alias(1), 10).unwrap(), [event_key(1)]);
+}
+
+#[tokio::test]
+async fn a_timeline_keeps_its_order_over_a_restart_and_a_clock_that_went_back() {
+    let house = House::new();
+    let mut expected = Vec::new();
+    for (round, base) in [1_000_i64, 500].into_iter().enumerate() {
+        let ledger = house.open();
+        for n in 0..3 {
+            let next = entry(base - n, Happening::Transient { code: format!("{round}/{n}") });
+            let mut changes = Changes::new();
+            changes.add_timeline(event_key(1), next.clone());
+            changes.add_timeline(event_key(2), next.clone());
+            ledger.commit(changes).await.unwrap();
+            expected.push(next);
+        }
+    }
+    let ledger = house.open();
+    assert_eq!(ledger.timeline(event_key(1)).unwrap(), expected);
+    assert_eq!(ledger.timeline(event_key(2)).unwrap(), expected);
+    assert_eq!(ledger.timeline(event_key(3)).unwrap(), []);
+}
+
+#[tokio::test]
+async fn nothing_of_an_event_is_readable_on_disk() {
+    let house = House::new();
+    let ledger = house.open();
+    let seq = ledger.append(delivery(&format!("{CANARY}-body {}", "x".repeat(10_000)))).await.unwrap();
+    let mut changes = Changes::new();
+    changes.add_event(event(1, 10), vec![(FindBy::BillNumber, ledger.find_hash(FindBy::BillNumber, CANARY))]);
+    changes.add_notification(notification(1, waiting(WaitReason::Brake, 5)));
+    changes.add_timeline(event_key(1), entry(1, Happening::Transient { code: CANARY.into() }));
+    let refusal = crate::event::Refusal::Missing { field: CANARY.into() };
+    changes.quarantine(Quarantined { seq, delivery: delivery(CANARY), refusal });
+    changes.set_state("modes", json!(CANARY));
+    ledger.commit(changes).await.unwrap();
+    {
+        let store = ledger.0.store().unwrap();
+        // What is not sealed is found, in the journal and in the table.
+        store.put_raw(key::Space::Meta, b"control", b"control-words");
+        store.flush();
+    }
+    drop(ledger);
+
+    let files = files(house.path());
+    let with = |words: &str| {
+        let holds = |bytes: &[u8]| bytes.windows(words.len()).any(|window| window == words.as_bytes());
+        files.iter().filter(|(_, bytes)| holds(bytes)).map(|(path, _)| path.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(with("control-words").len(), 2);
+    for words in [CANARY, "pointsIssued", "request", "event-1", "data.coupons", "points"] {
+        assert_eq!(with(words), Vec::<std::path::PathBuf>::new(), "{words}");
+    }
+}
+
+/// Every file's bytes, without the zeroes that the engine allocates ahead.
+fn files(dir: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
+            found.push((path, bytes));
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn old_events_go_with_all_that_hangs_on_them_but_never_while_something_waits() {
+    let house = House::new();
+    let ledger = house.open();
+    let bill = ledger.find_hash(FindBy::BillNumber, "B-17");
+    for n in 1..=100_u8 {
+        let state = if n == 3 || n == 4 { waiting(WaitReason::ContactUnknown, 5_000) } else { sent() };
+        let mut changes = Changes::new();
+        changes.add_event(event(n, n.into()), vec![(FindBy::BillNumber, bill)]);
+        changes.add_notification(notification(n, state));
+        changes.add_timeline(event_key(n), entry(1, Happening::Woken));
+        ledger.commit(changes).await.unwrap();
+    }
+    let held = ledger.lease(id(5)).unwrap().unwrap();
+    assert_eq!(ledger.expire_before(at(91), 40).await.unwrap(), 40);
+    assert_eq!(ledger.expire_before(at(91), 1000).await.unwrap(), 47);
+    assert_eq!(ledger.expire_before(at(91), 1000).await.unwrap(), 0);
+    for (n, there) in [(1, false), (3, true), (4, true), (5, true), (90, false), (91, true)] {
+        assert_eq!(ledger.has_event(event_key(n)).unwrap(), there, "event {n}");
+        assert_eq!(ledger.notification(id(n)).unwrap().is_some(), there);
+        assert_eq!(ledger.notifications_of(event_key(n)).unwrap().len(), usize::from(there));
+        assert_eq!(ledger.timeline(event_key(n)).unwrap().len(), usize::from(there));
+        assert_eq!(ledger.find(FindBy::Subject, alias(n), 10).unwrap().len(), usize::from(there));
+    }
+    assert_eq!(ledger.find(FindBy::BillNumber, bill, 1000).unwrap().len(), 13);
+
+    // Finished and let go: what was passed by goes with a later call, also after a restart.
+    drop(held);
+    let leased = ledger.lease(id(3)).unwrap().unwrap();
+    update(&ledger, &leased, State::Expired { at: at(9) }).await;
+    drop(leased);
+    drop(ledger);
+    let ledger = house.open();
+    assert_eq!(ledger.expire_before(at(91), 1000).await.unwrap(), 2);
+    assert!(!ledger.has_event(event_key(3)).unwrap() && !ledger.has_event(event_key(5)).unwrap());
+    assert!(ledger.has_event(event_key(4)).unwrap());
+    assert_eq!(ledger.waiting_counts()["contact_unknown"], 1);
+
+    // Nothing of the gone ones is left in any keyspace.
+    let store = ledger.0.store().unwrap();
+    let count = |space| {
+        let mut count = 0;
+        store
+            .keys(space, .., store::Direction::Up, |_| {
+                count += 1;
+                true
+            })
+            .unwrap();
+        count
+    };
+    use key::Space;
+    assert_eq!((count(Space::Events), count(Space::Notifications), count(Space::Timeline)), (11, 11, 11));
+    // Per event: event id, request id, bill, subject, received, notification; for event 4 its wait and its mark as well.
+    assert_eq!(count(Space::Index), 11 * 6 + 2);
+    assert_eq!(count(Space::Queue), 1);
+}
+
+#[tokio::test]
+async fn an_event_planned_after_retention_passed_its_time_still_goes() {
+    let house = House::new();
+    let ledger = house.open();
+    add_event(&ledger, 1, 100, vec![]).await;
+    assert_eq!(ledger.expire_before(at(200), 10).await.unwrap(), 1);
+    add_event(&ledger, 2, 50, vec![]).await;
+    assert_eq!(ledger.expire_before(at(40), 10).await.unwrap(), 0);
+    assert_eq!(ledger.expire_before(at(200), 10).await.unwrap(), 1);
+    assert!(!ledger.has_event(event_key(2)).unwrap());
+}

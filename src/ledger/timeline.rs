@@ -1,0 +1,104 @@
+//! What happened to an event and its notifications, in order.
+//!
+//! Promises: ids, names, codes and times only; the JSON names of variants are the stored format (add, never rename).
+//! Never: a value of the payload, an address, a reply text.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Time;
+use crate::id::{Channel, NotificationId, ProviderId, RuleId, SourceId};
+use crate::policy::{SuppressReason, WaitReason};
+
+use super::DeadReason;
+
+/// One line of a timeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimelineEntry {
+    /// When.
+    pub at: Time,
+    /// Which notification it is about; none for the event itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notification: Option<NotificationId>,
+    /// What.
+    #[serde(flatten)]
+    pub what: Happening,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "what")]
+#[expect(missing_docs, reason = "names and fields say it; they are printed as they are")]
+pub enum Happening {
+    Received {
+        source: SourceId,
+    },
+    Duplicate {
+        source: SourceId,
+    },
+    AliasesLearned {
+        linked: usize,
+    },
+    PersonalValuesStripped {
+        count: u64,
+    },
+    NoRecipient {
+        why: String,
+    },
+    NoRuleMatched,
+    RuleFaulted {
+        rule: RuleId,
+        detail: String,
+    },
+    Planned {
+        rule: RuleId,
+        channels: Vec<Channel>,
+        due_at: Time,
+    },
+    Waiting {
+        reason: WaitReason,
+        until: Time,
+    },
+    Woken,
+    Released {
+        by: String,
+    },
+    Attempt {
+        number: u32,
+        channel: Channel,
+        provider: ProviderId,
+        template_version: String,
+    },
+    Sent {
+        channel: Channel,
+        provider: ProviderId,
+        code: String,
+    },
+    Transient {
+        code: String,
+    },
+    Permanent {
+        code: String,
+    },
+    Misconfigured {
+        code: String,
+    },
+    Ambiguous {
+        code: String,
+    },
+    Suppressed {
+        reason: SuppressReason,
+    },
+    Expired,
+    DeadLetter {
+        #[serde(flatten)]
+        dead: DeadReason,
+    },
+    Cancelled {
+        by: String,
+    },
+    Requeued {
+        by: String,
+    },
+    Erased,
+    ErasureRequested,
+}
