@@ -5,6 +5,7 @@
 
 pub mod ledger;
 pub mod rules;
+pub mod template;
 pub mod vault;
 pub mod config;
 pub mod event;

@@ -1,0 +1,177 @@
+//! Templates: folders of parts, compiled at load, rendered strictly at send time.
+//!
+//! Promises: a template that is invalid, unbounded, renders an empty greeting or puts a person into a link does not load;
+//! output and work are bounded; a missing value fails that one message with the field's name.
+//! Never: the vault (it gets plain data), a network, a log of values, a partial that includes itself by any way.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::clock::Time;
+use crate::config::{Allow, Fault, Org};
+use crate::id::{Category, Channel, SenderRole, TemplateId};
+use crate::personal::{Customer, Personal};
+
+mod check;
+mod context;
+mod engine;
+mod examples;
+mod expand;
+mod helpers;
+mod links;
+mod load;
+mod manifest;
+mod markup;
+mod mjml;
+mod plaintext;
+mod render;
+pub mod segments;
+mod show;
+mod source;
+mod syntax;
+mod tables;
+
+pub use examples::{Example, customer as example_customer};
+pub use show::show_content;
+
+/// All templates, compiled. Built once, shared.
+pub struct TemplateSet {
+    templates: BTreeMap<TemplateId, load::Template>,
+    engine: engine::Engine,
+    tables: Arc<tables::Tables>,
+}
+
+/// What is known of one template without rendering it.
+#[derive(Clone, Debug)]
+pub struct TemplateInfo {
+    /// Its folder's name.
+    pub id: TemplateId,
+    /// Hash (first 16 hex digits of SHA-256) over its parts and everything they include.
+    pub version: String,
+    /// What it is for.
+    pub category: Category,
+    /// The personal fields it may name.
+    pub reads: Vec<String>,
+    /// Messages an hour before the brake holds the rest.
+    pub brake_per_hour: Option<u64>,
+    /// Channels it has parts for, with the sender role of each.
+    pub channels: BTreeMap<Channel, SenderRole>,
+    /// Locales it has parts for.
+    pub locales: Vec<String>,
+    /// Path of its `template.toml`, for messages.
+    pub file: PathBuf,
+    /// Text of its `template.toml`: the rules are read from it by `rules`.
+    pub toml: String,
+}
+
+/// What a message is made of.
+pub struct RenderInput<'a> {
+    /// The channel to render for.
+    pub channel: Channel,
+    /// The event's plain facts: `{name, id, org, created_at, data}` as JSON.
+    pub event: &'a Value,
+    /// The elements this message is about; empty without `each`. `item` is the first.
+    pub items: &'a [Value],
+    /// Who it is for; only the fields in `reads` are visible to the parts.
+    pub customer: &'a Customer,
+    /// The brand.
+    pub org: &'a Org,
+    /// Now, for helpers.
+    pub now: Time,
+}
+
+/// Rendered parts, not yet addressed.
+pub enum Content {
+    /// Mail parts.
+    Email {
+        /// Subject, one line.
+        subject: Personal,
+        /// HTML part, if the template has one.
+        html: Option<Personal>,
+        /// Text part.
+        text: Personal,
+    },
+    /// Text message parts.
+    Sms {
+        /// The whole text.
+        text: Personal,
+        /// Its variables in order; empty for free-form text.
+        vars: Vec<Personal>,
+        /// Registration ids: `template_id`, `entity_id`, …
+        registration: BTreeMap<String, String>,
+    },
+}
+
+/// A message that cannot be rendered. Names fields and parts, never values.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum RenderError {
+    #[error("value `{field}` is missing")]
+    Missing { field: String },
+    #[error("part {part}: {detail}")]
+    Failed { part: String, detail: String },
+    #[error("part {part} grows beyond {limit} bytes")]
+    TooLarge { part: String, limit: usize },
+    #[error("template has no part for {0}")]
+    NoPart(Channel),
+}
+
+/// Where templates come from.
+pub enum TemplateSource {
+    /// The shipped ones, compiled in.
+    Embedded,
+    /// A folder.
+    Dir(PathBuf),
+}
+
+impl TemplateSet {
+    /// Loads and checks everything; all faults at once. With `allow`, category, reads and senders are checked against the
+    /// platform's permission and templates without an entry are left out; without it (a marketer's laptop) every template loads.
+    pub fn load(source: &TemplateSource, allow: Option<&BTreeMap<TemplateId, Allow>>) -> Result<Self, Vec<Fault>> {
+        load::load(source, allow)
+    }
+    /// What is known of a template.
+    pub fn get(&self, id: &TemplateId) -> Option<&TemplateInfo> {
+        self.templates.get(id).map(|t| &t.info)
+    }
+    /// All templates by name.
+    pub fn all(&self) -> Vec<&TemplateInfo> {
+        self.templates.values().map(|t| &t.info).collect()
+    }
+    /// Renders one message. Pure and bounded.
+    pub fn render(&self, id: &TemplateId, input: &RenderInput<'_>) -> Result<Content, RenderError> {
+        let template = self.templates.get(id).ok_or(RenderError::NoPart(input.channel))?;
+        render::render(self, template, input)
+    }
+    /// Renders every example of every template, with and without each optional field; the faults.
+    pub fn check_examples(&self, org: &Org) -> Vec<Fault> {
+        examples::check(self, org)
+    }
+    /// A template's own test data, read; broken files are left out ([`TemplateSet::check_examples`] names them).
+    pub fn examples(&self, id: &TemplateId) -> Vec<Example> {
+        self.templates.get(id).map(examples::all).unwrap_or_default()
+    }
+    /// Paths of a template's own test data. Embedded examples have no files: use [`TemplateSet::examples`].
+    pub fn example_files(source: &TemplateSource, id: &TemplateId) -> Vec<PathBuf> {
+        let TemplateSource::Dir(dir) = source else { return Vec::new() };
+        let folder = dir.join(id.as_str()).join("examples");
+        let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+        let mut files: Vec<PathBuf> =
+            entries.map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "json")).collect();
+        files.sort();
+        files
+    }
+    /// For messages: where a source is.
+    pub fn describe(source: &TemplateSource) -> PathBuf {
+        match source {
+            TemplateSource::Embedded => Path::new("embedded templates").into(),
+            TemplateSource::Dir(dir) => dir.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

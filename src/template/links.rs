@@ -1,0 +1,343 @@
+//! No person in a link, no script in a mail: what may stand in an address, and where values may stand at all.
+//!
+//! Promises: a `customer.*` value inside any address, style or script is refused at load, also through a partial's parameter (they
+//! are put in place before); an address starts with a fixed, allowed scheme, `{{org.links.…}}` or `{{url …}}`.
+//! Never: a decision by the value at render time, except in the `url` helper.
+
+use super::markup::{Event, Place, Scanner};
+use super::syntax::{Arg, Call, Issue, Node, Path, Pos};
+
+/// Attributes that hold an address.
+const ADDRESSES: [&str; 12] = [
+    "href",
+    "src",
+    "srcset",
+    "background",
+    "action",
+    "formaction",
+    "poster",
+    "cite",
+    "data",
+    "longdesc",
+    "xlink:href",
+    "ping",
+];
+const SCHEMES: [&str; 4] = ["https://", "mailto:", "tel:", "cid:"];
+/// Stands for a tag of the template in a collected address.
+const HOLE: char = '\u{1}';
+/// Stands for a tag that is a safe beginning of an address.
+const SAFE: char = '\u{2}';
+
+/// Checks an HTML part.
+pub(super) fn check_html(nodes: &[Node]) -> Vec<Issue> {
+    let mut check = Html { issues: Vec::new(), address: String::new(), value_pos: None };
+    let (mut scanner, mut run) = (Scanner::new(false), Run::default());
+    check.nodes(nodes, &mut scanner, &mut run);
+    if scanner.place() != Place::Text
+        && let Some(last) = nodes.last()
+    {
+        check.issues.push(Issue::new(place(last), "the HTML ends inside a tag, style or script"));
+    }
+    check.issues
+}
+
+/// Checks a part without HTML: text, subject, SMS.
+pub(super) fn check_plain(nodes: &[Node]) -> Vec<Issue> {
+    let mut issues = Vec::new();
+    plain(nodes, &mut Run::default(), &mut issues);
+    issues
+}
+
+/// True if a tag reads anything of the person.
+pub(super) fn names_person(call: &Call) -> bool {
+    let arg = |arg: &Arg| match arg {
+        Arg::Path(path) => path_names_person(path),
+        Arg::Call(call) => names_person(call),
+        _ => false,
+    };
+    path_names_person(&call.head) || call.args.iter().any(arg) || call.hash.iter().any(|(_, a)| arg(a))
+}
+
+fn path_names_person(path: &Path) -> bool {
+    path.segments.iter().any(|s| s == "customer")
+}
+
+/// A run of characters without white space, as a mail client sees it when it looks for links.
+#[derive(Clone, Default)]
+struct Run {
+    text: String,
+    person: bool,
+}
+
+impl Run {
+    fn char(&mut self, c: char, pos: &Pos, issues: &mut Vec<Issue>) {
+        if c.is_whitespace() || matches!(c, '<' | '>' | '"' | '(' | ')' | '|') {
+            *self = Self::default();
+            return;
+        }
+        self.text.push(c);
+        if self.person && (self.is_link() || self.makes_host()) {
+            issues.push(person_in_link(pos));
+            *self = Self::default();
+        }
+    }
+    fn tag(&mut self, call: &Call, pos: &Pos, issues: &mut Vec<Issue>) {
+        let person = names_person(call);
+        if person && self.is_link() {
+            issues.push(person_in_link(pos));
+        }
+        self.person |= person;
+        self.text.push(if is_address(call) { SAFE } else { HOLE });
+        if self.person && self.text.contains(SAFE) && !person {
+            issues.push(person_in_link(pos));
+        }
+    }
+    fn is_link(&self) -> bool {
+        let text = self.text.to_ascii_lowercase();
+        text.contains("://")
+            || text.contains("www.")
+            || text.contains("mailto:")
+            || text.contains("tel:")
+            || text.contains(SAFE)
+    }
+    /// `{{customer.x}}.example` is a host to a mail client.
+    fn makes_host(&self) -> bool {
+        let mut chars = self.text.chars().rev();
+        let last = chars.next().is_some_and(char::is_alphanumeric);
+        last && matches!(chars.next(), Some('.' | '@')) && matches!(chars.next(), Some(HOLE))
+    }
+}
+
+fn person_in_link(pos: &Pos) -> Issue {
+    Issue::new(pos, "a `customer.` value stands inside a link")
+        .hint("a link must not say who the person is; use an id of the event")
+}
+
+/// True for tags that print a whole, safe address.
+fn is_address(call: &Call) -> bool {
+    let links = call.is_bare() && matches!(call.head.segments.as_slice(), [a, b, _] if a == "org" && b == "links");
+    links || call.head.word() == Some("url")
+}
+
+fn plain(nodes: &[Node], run: &mut Run, issues: &mut Vec<Issue>) {
+    for node in nodes {
+        match node {
+            Node::Text { text, pos } => text.chars().for_each(|c| run.char(c, pos, issues)),
+            Node::Value { call, pos } => run.tag(call, pos, issues),
+            Node::Block { call, body, arms, pos, .. } => {
+                if names_person(call) && run.is_link() {
+                    issues.push(person_in_link(pos));
+                }
+                let start = run.clone();
+                plain(body, run, issues);
+                for arm in arms {
+                    let mut other = start.clone();
+                    plain(&arm.body, &mut other, issues);
+                    run.person |= other.person;
+                }
+            }
+            Node::Include { .. } => {}
+        }
+    }
+}
+
+struct Html {
+    issues: Vec<Issue>,
+    address: String,
+    value_pos: Option<Pos>,
+}
+
+impl Html {
+    fn nodes(&mut self, nodes: &[Node], scanner: &mut Scanner, run: &mut Run) {
+        for node in nodes {
+            match node {
+                Node::Text { text, pos } => text.chars().for_each(|c| self.char(c, pos, scanner, run)),
+                Node::Value { call, pos } => {
+                    scanner.hole();
+                    self.value(call, pos, scanner, run);
+                }
+                Node::Block { call, body, arms, pos, .. } => {
+                    scanner.hole();
+                    self.block(call, pos, scanner, run);
+                    let (start, start_run, address) = (scanner.clone(), run.clone(), self.address.clone());
+                    self.nodes(body, scanner, run);
+                    let after = std::mem::replace(&mut self.address, address.clone());
+                    for arm in arms {
+                        let (mut other, mut other_run) = (start.clone(), start_run.clone());
+                        if let Some(condition) = &arm.condition {
+                            self.block(condition, &arm.pos, &other, run);
+                        }
+                        self.nodes(&arm.body, &mut other, &mut other_run);
+                        run.person |= other_run.person;
+                        self.address.clone_from(&address);
+                        if other.place() != scanner.place() {
+                            self.issues.push(Issue::new(
+                                &arm.pos,
+                                "one branch of a block ends inside an HTML tag, the other not",
+                            ));
+                        }
+                    }
+                    if arms.is_empty() && start.place() != scanner.place() {
+                        self.issues.push(Issue::new(pos, "a block begins and ends in different places of an HTML tag"));
+                    }
+                    self.address = after;
+                }
+                Node::Include { .. } => {}
+            }
+        }
+    }
+
+    fn char(&mut self, c: char, pos: &Pos, scanner: &mut Scanner, run: &mut Run) {
+        match scanner.feed(c) {
+            Event::Char(c) => run.char(c, pos, &mut self.issues),
+            Event::ValueStart => {
+                self.address.clear();
+                self.value_pos = Some(pos.clone());
+                if scanner.attr.starts_with("on") && scanner.attr.len() > 3 {
+                    self.issues.push(Issue::new(pos, format!("`{}` is a script; mail has none", scanner.attr)));
+                }
+            }
+            Event::ValueChar(c) => self.address.push(c),
+            Event::ValueEnd => self.value_end(scanner),
+            Event::Opened => {
+                *run = Run::default();
+                if matches!(scanner.element.as_str(), "script" | "iframe" | "object" | "embed" | "form" | "base") {
+                    self.issues.push(Issue::new(pos, format!("`<{}>` is not allowed in a mail", scanner.element)));
+                }
+            }
+            Event::Closed => *run = Run::default(),
+            Event::None => {}
+        }
+    }
+
+    fn value(&mut self, call: &Call, pos: &Pos, scanner: &Scanner, run: &mut Run) {
+        match scanner.place() {
+            Place::Text => run.tag(call, pos, &mut self.issues),
+            Place::Comment => {}
+            Place::Tag | Place::BetweenAttrs => {
+                self.issues
+                    .push(Issue::new(pos, "a value stands inside an HTML tag").hint("put it into a quoted attribute"));
+            }
+            Place::Unquoted => {
+                self.issues.push(Issue::new(pos, format!("`{}=` has no quotes around its value", scanner.attr)));
+            }
+            Place::Raw if scanner.raw() == "title" => {}
+            Place::Raw => self.issues.push(Issue::new(pos, format!("a value stands inside `<{}>`", scanner.raw()))),
+            Place::Quoted if ADDRESSES.contains(&scanner.attr.as_str()) => self.in_address(call, pos),
+            Place::Quoted if scanner.attr == "style" || scanner.attr.starts_with("on") => {
+                let style = self.address.to_ascii_lowercase();
+                if names_person(call) {
+                    self.issues.push(person_in_link(pos));
+                } else if style.contains("url(") || scanner.attr != "style" {
+                    self.issues.push(Issue::new(
+                        pos,
+                        format!("a value stands inside an address or script of `{}`", scanner.attr),
+                    ));
+                }
+                self.address.push(HOLE);
+            }
+            Place::Quoted => {
+                if names_person(call) && matches!(scanner.element.as_str(), "meta" | "link") {
+                    self.issues.push(person_in_link(pos));
+                }
+                self.address.push(HOLE);
+            }
+        }
+    }
+
+    fn in_address(&mut self, call: &Call, pos: &Pos) {
+        if names_person(call) {
+            self.issues.push(person_in_link(pos));
+        }
+        let first = self.address.trim().is_empty();
+        let encoded = call.head.word() == Some("urlencode");
+        let root = call.head.head() == "org" && call.head.up == 0;
+        if first && is_address(call) {
+            self.address.push(SAFE);
+            return;
+        }
+        if first {
+            let issue = Issue::new(pos, "an address begins with a value");
+            self.issues
+                .push(issue.hint("write `{{org.links.name}}`, or `{{url value}}`, which lets only https through"));
+        } else if !encoded && !root {
+            let issue = Issue::new(pos, "a value stands inside an address as it is");
+            self.issues.push(issue.hint("write `{{urlencode value}}`"));
+        }
+        self.address.push(HOLE);
+    }
+
+    fn block(&mut self, call: &Call, pos: &Pos, scanner: &Scanner, run: &Run) {
+        let address = scanner.place() == Place::Quoted && ADDRESSES.contains(&scanner.attr.as_str());
+        if address && !host_is_whole(&self.address) {
+            // Each branch would be a beginning of its own, and "no branch" another.
+            let issue = Issue::new(pos, "a block stands at the beginning of an address");
+            self.issues.push(issue.hint("put the block around the whole tag or attribute"));
+        }
+        if names_person(call) && (address || (scanner.place() == Place::Text && run.is_link())) {
+            self.issues.push(person_in_link(pos));
+        }
+        if matches!(scanner.place(), Place::Tag | Place::Unquoted) {
+            self.issues.push(
+                Issue::new(pos, "a block begins inside an HTML tag").hint("put it around the whole tag or attribute"),
+            );
+        }
+    }
+
+    fn value_end(&mut self, scanner: &Scanner) {
+        let address = std::mem::take(&mut self.address);
+        let Some(pos) = self.value_pos.clone() else { return };
+        if scanner.attr == "style" {
+            let style = decode(&address).to_ascii_lowercase();
+            if style.contains("javascript:") || style.contains("expression(") || style.contains("url(data:") {
+                self.issues.push(Issue::new(&pos, "a script stands in `style`"));
+            }
+            return;
+        }
+        if !ADDRESSES.contains(&scanner.attr.as_str()) {
+            return;
+        }
+        // Clients drop white space and control characters inside a scheme.
+        let plain: String =
+            decode(&address).chars().filter(|c| !c.is_whitespace() && (!c.is_control() || is_mark(*c))).collect();
+        let lower = plain.to_ascii_lowercase();
+        let fine =
+            lower.is_empty() || lower.starts_with(['#', SAFE, HOLE]) || SCHEMES.iter().any(|s| lower.starts_with(s));
+        if !fine {
+            let issue = Issue::new(&pos, format!("`{}` is not a full https address", scanner.attr));
+            self.issues.push(issue.hint("allowed are https://, mailto:, tel:, cid: and {{org.links.…}}"));
+        } else if SCHEMES.iter().any(|s| lower.strip_prefix(s).is_some_and(|rest| s.ends_with('/') && bad_host(rest))) {
+            self.issues.push(
+                Issue::new(&pos, "the host of an address is a value").hint("hosts are fixed; see `[org.<id>.links]`"),
+            );
+        }
+    }
+}
+
+/// True if nothing that follows can change where an address leads.
+fn host_is_whole(address: &str) -> bool {
+    let address = decode(address).trim_start().to_ascii_lowercase();
+    match address.strip_prefix("https://") {
+        Some(rest) => rest.find(['/', '?', '#']).is_some_and(|end| end > 0),
+        None => address.starts_with(SAFE) || ["mailto:", "tel:"].iter().any(|s| address.starts_with(s)),
+    }
+}
+
+fn is_mark(c: char) -> bool {
+    matches!(c, HOLE | SAFE)
+}
+
+fn bad_host(rest: &str) -> bool {
+    rest.split(['/', '?', '#']).next().unwrap_or_default().contains(is_mark)
+}
+
+/// Decodes what matters to hide a scheme: numeric entities and the named colon, tab and newline.
+fn decode(text: &str) -> String {
+    super::plaintext::decode_entities(text)
+}
+
+fn place(node: &Node) -> &Pos {
+    match node {
+        Node::Text { pos, .. } | Node::Value { pos, .. } | Node::Block { pos, .. } | Node::Include { pos, .. } => pos,
+    }
+}
