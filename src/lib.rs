@@ -4,6 +4,7 @@
 //! never what stands above it or beside it on its own floor (`tests/it/house.rs` checks).
 
 pub mod ledger;
+pub mod provider;
 pub mod rules;
 pub mod template;
 pub mod vault;

@@ -1,0 +1,262 @@
+//! Providers: the ways out. A `Message` in, an `Outcome` out.
+//!
+//! Promises: only 250 (SMTP) or the declared success test (gateways) is `Sent`; a failure past the point of no return is
+//! `Ambiguous`; a connection that saw an error, a timeout or a cancel is dropped; codes go into outcomes, reply texts nowhere.
+//! Never: the ledger or the vault; lettre's own pool; a retry of its own (retries live in the queue).
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::clock::{Clock, Time};
+use crate::config;
+use crate::config::{Fault, Faults, ProviderKind};
+use crate::id::ProviderId;
+use crate::message::mime::MimeError;
+use crate::message::{Body, Message};
+use crate::telemetry::{ByProvider, Metrics};
+
+mod breaker;
+mod file;
+mod gateway;
+mod limit;
+mod smtp;
+mod tls;
+
+use breaker::{Breaker, Health};
+
+/// All configured providers.
+pub struct Providers(BTreeMap<ProviderId, Provider>);
+
+struct Provider {
+    way: Way,
+    slots: Arc<Semaphore>,
+    limit: Option<limit::Limit>,
+    breaker: Breaker,
+}
+
+/// Each kind on the heap: they differ much in size.
+enum Way {
+    Smtp(Box<smtp::Smtp>),
+    Gateway(Box<gateway::Gateway>),
+    File(Box<file::FileProvider>),
+}
+
+/// What one attempt came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The provider took responsibility.
+    Sent {
+        /// Reply or status code.
+        code: String,
+        /// The provider's own id.
+        provider_ref: Option<String>,
+    },
+    /// Again later.
+    Transient {
+        /// Reply or status code, or a word such as `connect_timeout`.
+        code: String,
+        /// The provider asked for at least this wait.
+        retry_after: Option<Duration>,
+    },
+    /// Never.
+    Permanent {
+        /// Reply or error code.
+        code: String,
+        /// True if the address itself is at fault: suppress it.
+        bad_address: bool,
+    },
+    /// Ours, not theirs: credentials, sender, policy. Stop the channel, alarm, suppress nobody.
+    Misconfigured {
+        /// Reply or error code.
+        code: String,
+    },
+    /// It may or may not have gone.
+    Ambiguous {
+        /// Where it broke: `after_final_dot_timeout`, …
+        code: String,
+    },
+}
+
+/// Whether a provider would take a message now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Yes.
+    Ready,
+    /// Its circuit breaker is open until then.
+    OpenUntil(Time),
+}
+
+impl Providers {
+    /// Builds all providers; connects to none. Faults: unreadable CA files, bad gateway templates, plaintext to a foreign host.
+    pub fn build(
+        configs: &BTreeMap<ProviderId, config::Provider>,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Result<Self, Faults> {
+        let mut faults = Vec::new();
+        let mut providers = BTreeMap::new();
+        for (id, config) in configs {
+            let mut report = Report { id, faults: &mut faults };
+            let rate = config.rate_per_second;
+            if rate.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
+                report.fault("rate_per_second", "must be a number above 0", "leave it out for no limit");
+            }
+            if config.max_concurrency == 0 || config.max_concurrency > Semaphore::MAX_PERMITS {
+                report.fault("max_concurrency", "must be at least 1", "set it to 8");
+                continue;
+            }
+            let way = match &config.kind {
+                ProviderKind::Smtp(smtp) => smtp::Smtp::build(smtp, config.max_concurrency, clock.clone(), &mut report)
+                    .map(|w| Way::Smtp(Box::new(w))),
+                ProviderKind::HttpSms(http) => {
+                    gateway::Gateway::build(http, config.max_concurrency, clock.clone(), &mut report)
+                        .map(|w| Way::Gateway(Box::new(w)))
+                }
+                ProviderKind::File { dir } => {
+                    Some(Way::File(Box::new(file::FileProvider::new(dir.clone(), clock.clone()))))
+                }
+            };
+            let Some(way) = way else { continue };
+            let gauge = metrics.provider_open.get_or_create_owned(&ByProvider { provider: id.to_string() });
+            let provider = Provider {
+                way,
+                slots: Arc::new(Semaphore::new(config.max_concurrency)),
+                limit: rate.map(|rate| limit::Limit::new(rate, clock.clone())),
+                breaker: Breaker::new(config.breaker_failures, config.breaker_open, clock.clone(), gauge),
+            };
+            providers.insert(id.clone(), provider);
+        }
+        if faults.is_empty() { Ok(Self(providers)) } else { Err(Faults(faults)) }
+    }
+
+    /// Would it take a message now? Lets one trial through when a breaker's wait is over: ask only when a message is at hand.
+    /// A provider that is not configured is `Ready`, and refuses in [`Providers::send`].
+    pub fn readiness(&self, id: &ProviderId) -> Readiness {
+        self.0.get(id).map_or(Readiness::Ready, |provider| provider.breaker.readiness())
+    }
+
+    /// Waits for a free slot and the rate limit; hold the permit during [`Providers::send`]. Cancel-safe.
+    pub async fn permit(&self, id: &ProviderId) -> Permit {
+        let mut permit = Permit { provider: id.clone(), generation: 0, _slot: None };
+        if let Some(provider) = self.0.get(id) {
+            permit._slot = Arc::clone(&provider.slots).acquire_owned().await.ok();
+            if let Some(limit) = &provider.limit {
+                limit.wait().await;
+            }
+            permit.generation = provider.breaker.generation();
+        }
+        permit
+    }
+
+    /// One try. Bounded by the provider's own deadlines; feeds the breaker.
+    ///
+    /// When the future is dropped, the connection is too; whether the message went is then unknown.
+    pub async fn send(&self, permit: Permit, message: &Message) -> Outcome {
+        let Some(provider) = self.0.get(&permit.provider) else {
+            return Outcome::Misconfigured { code: "provider_unknown".into() };
+        };
+        let verdict = match (&provider.way, &message.body) {
+            (Way::Smtp(smtp), Body::Email(email)) => smtp.send(email).await,
+            (Way::Gateway(gateway), Body::Sms(sms)) => gateway.send(&message.id, sms).await,
+            (Way::File(file), _) => file.send(message).await,
+            (Way::Smtp(_), Body::Sms(_)) | (Way::Gateway(_), Body::Email(_)) => Verdict {
+                outcome: Outcome::Misconfigured { code: "provider_of_other_channel".into() },
+                health: Health::Unknown,
+            },
+        };
+        provider.breaker.record(permit.generation, verdict.health);
+        verdict.outcome
+    }
+
+    /// Closes idle connections.
+    pub async fn close(&self) {
+        for provider in self.0.values() {
+            if let Way::Smtp(smtp) = &provider.way {
+                smtp.close().await;
+            }
+        }
+    }
+}
+
+/// A slot of one provider; free again when dropped.
+pub struct Permit {
+    /// Whose.
+    pub provider: ProviderId,
+    generation: u64,
+    _slot: Option<OwnedSemaphorePermit>,
+}
+
+/// What an attempt came to, and what that says about the provider.
+struct Verdict {
+    outcome: Outcome,
+    health: Health,
+}
+
+impl Verdict {
+    fn sent(code: String, provider_ref: Option<String>) -> Self {
+        Self { outcome: Outcome::Sent { code, provider_ref }, health: Health::Good }
+    }
+
+    fn transient(code: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Transient { code: code.into(), retry_after: None }, health: Health::Bad }
+    }
+
+    fn ambiguous(code: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Ambiguous { code: code.into() }, health: Health::Bad }
+    }
+
+    fn misconfigured(code: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Misconfigured { code: code.into() }, health: Health::Refusing }
+    }
+
+    fn permanent(code: impl Into<String>, bad_address: bool) -> Self {
+        Self { outcome: Outcome::Permanent { code: code.into(), bad_address }, health: Health::Good }
+    }
+
+    /// The provider was not even asked.
+    fn unsendable(error: MimeError) -> Self {
+        let ours = |code: &str| Outcome::Misconfigured { code: code.into() };
+        let theirs = |code: &str, bad_address| Outcome::Permanent { code: code.into(), bad_address };
+        let outcome = match error {
+            MimeError::InvalidRecipient => theirs("invalid_address", true),
+            MimeError::HeaderTooLong => theirs("header_too_long", false),
+            MimeError::InvalidSender => ours("invalid_sender"),
+            MimeError::InvalidReplyTo => ours("invalid_reply_to"),
+            MimeError::InvalidMessageId => ours("invalid_message_id"),
+            MimeError::InvalidHeader => ours("invalid_header"),
+        };
+        Self { outcome, health: Health::Unknown }
+    }
+}
+
+/// Collects faults under the provider's name.
+struct Report<'a> {
+    id: &'a ProviderId,
+    faults: &'a mut Vec<Fault>,
+}
+
+impl Report<'_> {
+    fn fault(&mut self, key: &str, what: impl Into<String>, hint: &str) {
+        self.faults.push(Fault {
+            // The layers were merged before this; the key says where to look.
+            file: PathBuf::from("configuration"),
+            line: None,
+            key: format!("provider.{}.{key}", self.id),
+            what: what.into(),
+            hint: Some(hint.into()),
+        });
+    }
+
+    fn tls_fault(&mut self, error: &tls::TlsError) {
+        self.fault("ca_file", error.to_string(), "name a PEM file of root certificates, or install ca-certificates");
+    }
+}
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
