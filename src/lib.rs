@@ -3,6 +3,7 @@
 //! The modules follow the way of an event. A room may use what stands below it in this list,
 //! never what stands above it or beside it on its own floor (`tests/it/house.rs` checks).
 
+pub mod intake;
 pub mod ledger;
 pub mod provider;
 pub mod rules;

@@ -1,0 +1,316 @@
+//! Intake: webhooks in, durable, acknowledged. It decodes nothing.
+//!
+//! | the sender did | answer |
+//! |---|---|
+//! | posted with the right credentials, whatever the body holds | `200 {"ok":true}`, once it is durable |
+//! | wrong or missing credentials, unknown source, wrong path secret | `401`, after a short wait; nothing tells which |
+//! | a body over `intake.max_body_bytes` (declared or in fact) | `413`, alarmed |
+//! | a body that stalls longer than `intake.body_timeout` | `408`, connection closed |
+//! | anything while a store fails, the disk is low, the backlog or the bytes in flight are at their bound, or we drain | `429` with `Retry-After` |
+//! | another method on the route | `405` |
+//! | another path | `404` |
+//!
+//! Promises: a 2xx is sent only after the delivery is durable against power loss; an authenticated request is never answered
+//! 400 (Capillary takes 400 as final loss, capillary/reference.md 1.6), nor 5xx (untested there); 429 is the only back-pressure.
+//! Never: the vault, a template, a provider; a body, a header value or a secret in a log.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::sync::Semaphore;
+
+use crate::clock::Clock;
+use crate::config;
+use crate::id::{DeliverySeq, SourceId};
+use crate::ledger::{Delivery, Health, Ledger, LedgerError};
+use crate::serve::Limits;
+use crate::telemetry::{Metrics, SourceOutcome};
+
+mod credentials;
+
+use credentials::Door;
+
+/// Where deliveries become durable.
+pub trait Journal: Send + Sync + 'static {
+    /// Appends; durable when it returns.
+    fn append(&self, delivery: Delivery) -> impl Future<Output = Result<DeliverySeq, LedgerError>> + Send;
+    /// Durable but not yet planned.
+    fn backlog(&self) -> u64;
+    /// False while the store is stuck or poisoned.
+    fn is_well(&self) -> bool;
+}
+
+impl Journal for Ledger {
+    async fn append(&self, delivery: Delivery) -> Result<DeliverySeq, LedgerError> {
+        Self::append(self, delivery).await
+    }
+    fn backlog(&self) -> u64 {
+        self.journal_head().borrow().0.saturating_sub(self.cursor().0)
+    }
+    fn is_well(&self) -> bool {
+        *self.health().borrow() == Health::Well
+    }
+}
+
+/// The intake. Cheap to clone.
+pub struct Intake<J = Ledger>(Arc<Inner<J>>);
+
+impl<J> Clone for Intake<J> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+struct Inner<J> {
+    journal: J,
+    doors: BTreeMap<SourceId, Door>,
+    max_body: usize,
+    max_inflight: usize,
+    max_backlog: u64,
+    retry_after: String,
+    inflight: AtomicUsize,
+    disk_low: AtomicBool,
+    draining: AtomicBool,
+    // How many strangers can be made to wait at once; further ones are answered at once, so that waiting costs us no memory.
+    strangers: Semaphore,
+    clock: Clock,
+    metrics: Metrics,
+}
+
+/// How long a wrong credential waits for its answer: slows a guesser, costs a mistaken operator nothing.
+const STRANGER_WAIT: Duration = Duration::from_millis(200);
+/// Most strangers waiting at once.
+const MOST_STRANGERS: usize = 64;
+
+impl From<&config::Intake> for Limits {
+    fn from(config: &config::Intake) -> Self {
+        Self {
+            header_timeout: config.header_timeout,
+            body_timeout: config.body_timeout,
+            max_connections: config.max_connections,
+            connection_max_age: config.connection_max_age,
+        }
+    }
+}
+
+impl<J: Journal> Intake<J> {
+    /// An intake for the configured sources.
+    pub fn new(
+        config: &config::Intake,
+        sources: &BTreeMap<SourceId, config::Source>,
+        journal: J,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            journal,
+            doors: sources.iter().map(|(id, source)| (id.clone(), Door::new(source))).collect(),
+            max_body: config.max_body_bytes,
+            max_inflight: config.max_inflight_bytes,
+            max_backlog: config.max_journal_backlog,
+            retry_after: config.retry_after.as_secs().max(1).to_string(),
+            inflight: AtomicUsize::new(0),
+            disk_low: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            strangers: Semaphore::new(MOST_STRANGERS),
+            clock,
+            metrics,
+        }))
+    }
+
+    /// The routes of the public listener.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/v1/events/{source}", post(take::<J>))
+            .route("/v1/events/{source}/{secret}", post(take_with_secret::<J>))
+            .with_state(self.clone())
+    }
+
+    /// Refuses everything from now on, retriably.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Set while free disk space is below its floor.
+    pub fn set_disk_low(&self, low: bool) {
+        if self.0.disk_low.swap(low, Ordering::SeqCst) != low {
+            tracing::error!(
+                low,
+                "free disk space crossed its floor (storage.min_free_bytes); the intake answers 429 while it is low"
+            );
+        }
+    }
+
+    /// Why events are not taken now, if they are not.
+    pub fn refusal(&self) -> Option<&'static str> {
+        let inner = &self.0;
+        if inner.draining.load(Ordering::SeqCst) {
+            Some("draining")
+        } else if inner.disk_low.load(Ordering::SeqCst) {
+            Some("disk_low")
+        } else if !inner.journal.is_well() {
+            Some("store_failed")
+        } else if inner.journal.backlog() > inner.max_backlog {
+            Some("backlog")
+        } else {
+            None
+        }
+    }
+
+    async fn receive(&self, source: &str, secret: Option<&str>, request: Request) -> Response {
+        let (head, body) = request.into_parts();
+        let known = source.parse::<SourceId>().ok().and_then(|id| self.0.doors.get_key_value(&id));
+        let Some((source, _)) = known.filter(|(_, door)| door.opens(&head.headers, secret)) else {
+            return self.refuse_stranger().await;
+        };
+        let outcome = self.keep(source, &head.headers, body).await;
+        let (word, response) = match outcome {
+            Ok(_) => ("accepted", acknowledgement()),
+            Err(refusal) => (refusal.word(), self.refuse(source, refusal)),
+        };
+        self.count(source.as_str(), word);
+        response
+    }
+
+    async fn keep(&self, source: &SourceId, headers: &HeaderMap, body: Body) -> Result<DeliverySeq, Refused> {
+        if let Some(why) = self.refusal() {
+            return Err(Refused::Busy(why));
+        }
+        let declared = declared_length(headers);
+        if declared.is_some_and(|length| length > self.0.max_body) {
+            return Err(Refused::TooLarge);
+        }
+        // A body of unknown length may be as long as the bound.
+        let budget = self.reserve(declared.unwrap_or(self.0.max_body))?;
+        let body = read(body, self.0.max_body).await?;
+        let delivery = Delivery { source: source.clone(), received_at: self.0.clock.now(), body };
+        let kept = self.0.journal.append(delivery).await;
+        drop(budget);
+        kept.map_err(|error| {
+            tracing::error!(source = %source, %error, "delivery could not be kept; the sender is asked to try again");
+            Refused::Busy("journal_failed")
+        })
+    }
+
+    fn reserve(&self, bytes: usize) -> Result<Budget<'_, J>, Refused> {
+        let before = self.0.inflight.fetch_add(bytes, Ordering::SeqCst);
+        let budget = Budget { intake: self, bytes };
+        if before.saturating_add(bytes) > self.0.max_inflight && before > 0 {
+            return Err(Refused::Busy("inflight"));
+        }
+        Ok(budget)
+    }
+
+    fn refuse(&self, source: &SourceId, refused: Refused) -> Response {
+        match refused {
+            Refused::TooLarge => {
+                tracing::error!(source = %source, limit = self.0.max_body, "body over intake.max_body_bytes refused: this event is lost unless the bound is raised");
+                // The rest of the body is not read, so the connection cannot go on.
+                (StatusCode::PAYLOAD_TOO_LARGE, [(header::CONNECTION, "close")]).into_response()
+            }
+            Refused::Broken => (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")]).into_response(),
+            Refused::Busy(_) => {
+                let headers = [(header::RETRY_AFTER, self.0.retry_after.as_str()), (header::CONNECTION, "close")];
+                (StatusCode::TOO_MANY_REQUESTS, headers).into_response()
+            }
+        }
+    }
+
+    /// The same answer for every reason, after the same wait; a valid sender behind the same address never waits.
+    async fn refuse_stranger(&self) -> Response {
+        self.count("unknown", "unauthorized");
+        tracing::warn!("webhook with wrong credentials or unknown source refused");
+        if let Ok(_place) = self.0.strangers.try_acquire() {
+            tokio::time::sleep(STRANGER_WAIT).await;
+        }
+        (StatusCode::UNAUTHORIZED, [(header::CONNECTION, "close")]).into_response()
+    }
+
+    fn count(&self, source: &str, outcome: &'static str) {
+        self.0.metrics.deliveries.get_or_create(&SourceOutcome { source: source.into(), outcome }).inc();
+    }
+}
+
+/// Why an authenticated request was not kept.
+enum Refused {
+    TooLarge,
+    /// The body broke off or its framing is wrong: there is nothing whole to keep.
+    Broken,
+    Busy(&'static str),
+}
+
+impl Refused {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::TooLarge => "too_large",
+            Self::Broken => "broken_body",
+            Self::Busy(why) => why,
+        }
+    }
+}
+
+/// A share of the bytes in flight; given back when dropped.
+struct Budget<'i, J: Journal> {
+    intake: &'i Intake<J>,
+    bytes: usize,
+}
+
+impl<J: Journal> Drop for Budget<'_, J> {
+    fn drop(&mut self) {
+        self.intake.0.inflight.fetch_sub(self.bytes, Ordering::SeqCst);
+    }
+}
+
+// A path that is not UTF-8 is a stranger's: the framework would answer it 400.
+async fn take<J: Journal>(
+    State(intake): State<Intake<J>>,
+    source: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    match source {
+        Ok(Path(source)) => intake.receive(&source, None, request).await,
+        Err(_) => intake.refuse_stranger().await,
+    }
+}
+
+async fn take_with_secret<J: Journal>(
+    State(intake): State<Intake<J>>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    request: Request,
+) -> Response {
+    match path {
+        Ok(Path((source, secret))) => intake.receive(&source, Some(&secret), request).await,
+        Err(_) => intake.refuse_stranger().await,
+    }
+}
+
+async fn read(body: Body, limit: usize) -> Result<Bytes, Refused> {
+    match Limited::new(body, limit).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Refused::TooLarge),
+        Err(_) => Err(Refused::Broken),
+    }
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Tiny: Capillary copies it into its own log.
+fn acknowledgement() -> Response {
+    (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], r#"{"ok":true}"#).into_response()
+}
+
+#[cfg(test)]
+mod tests;
