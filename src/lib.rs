@@ -3,7 +3,12 @@
 //! The modules follow the way of an event. A room may use what stands below it in this list,
 //! never what stands above it or beside it on its own floor (`tests/it/house.rs` checks).
 
+pub mod app;
+pub mod admin;
+pub mod dispatch;
 pub mod intake;
+pub mod plan;
+pub mod control;
 pub mod ledger;
 pub mod provider;
 pub mod rules;

@@ -1,0 +1,153 @@
+//! People's doors: probes, metrics, and the API that every command and (later) every page uses.
+//!
+//! Promises: answers carry ids, names, codes and counts, never a person, but for the two audited exits (`vault get` and
+//! `quarantine show --reveal`), which are logged with who asked; `/v1` needs the bearer token, or the local socket,
+//! whose file only the daemon's user can open.
+//! Never: a search value in a URL (they end up in logs of proxies): searches are POST bodies.
+
+use std::sync::Arc;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Serialize;
+
+mod desk;
+mod find;
+mod operate;
+mod people;
+mod probe;
+mod quarantine;
+mod socket;
+mod view;
+
+pub use desk::Desk;
+pub use operate::{Filter, Operate};
+pub use socket::bind_socket;
+
+/// Largest request, bytes: a batch of an import with long attributes.
+const MAX_BODY: usize = 64 << 20;
+
+/// Which door a request came through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// TCP: `/v1` needs the bearer token.
+    Token,
+    /// The local socket: the file's mode is the guard.
+    Socket,
+}
+
+/// Why a request at the admin door was not carried out.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum AdminError {
+    #[error("{0}")]
+    Invalid(String),
+    #[error("{0} not found")]
+    NotFound(&'static str),
+    #[error("{0}")]
+    Conflict(String),
+    #[error(transparent)]
+    Ledger(#[from] crate::ledger::LedgerError),
+    #[error(transparent)]
+    Vault(#[from] crate::vault::VaultError),
+    #[error(transparent)]
+    Contact(#[from] crate::vault::json::ContactJsonError),
+}
+
+impl IntoResponse for AdminError {
+    fn into_response(self) -> Response {
+        let status = match &self {
+            Self::Invalid(_) | Self::Contact(_) => StatusCode::BAD_REQUEST,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Vault(fault) if fault.is_of_the_record() => StatusCode::BAD_REQUEST,
+            Self::Ledger(_) | Self::Vault(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        #[derive(Serialize)]
+        struct Body {
+            error: String,
+        }
+        (status, Json(Body { error: self.to_string() })).into_response()
+    }
+}
+
+/// An answer of the admin API.
+pub(crate) type Answer<T> = Result<Json<T>, AdminError>;
+
+/// The routes behind one door.
+pub fn router(desk: &Desk, door: Door) -> Router {
+    let desk = Arc::new(desk.clone());
+    let mut v1 = Router::new()
+        .route("/v1/status", get(probe::status))
+        .route("/v1/events", get(find::recent))
+        .route("/v1/events/find", post(find::by_value))
+        .route("/v1/events/{key}", get(find::event))
+        .route("/v1/notifications", get(find::notifications))
+        .route("/v1/notifications/{id}", get(find::notification))
+        .route("/v1/notifications/cancel", post(operate::cancel))
+        .route("/v1/notifications/requeue", post(operate::requeue))
+        .route("/v1/quarantine", get(quarantine::list))
+        .route("/v1/quarantine/{seq}", get(quarantine::show).delete(quarantine::drop_one))
+        .route("/v1/quarantine/{seq}/reveal", post(quarantine::reveal))
+        .route("/v1/quarantine/{seq}/redrive", post(quarantine::redrive))
+        .route("/v1/pauses", get(operate::pauses).post(operate::pause))
+        .route("/v1/pauses/end", post(operate::resume))
+        .route("/v1/mode", get(operate::modes).put(operate::set_mode))
+        .route("/v1/brake", get(operate::brake))
+        .route("/v1/brake/release", post(operate::release_brake))
+        .route("/v1/vault/stats", get(people::stats))
+        .route("/v1/vault/put", post(people::put))
+        .route("/v1/vault/get", post(people::get))
+        .route("/v1/vault/delete", post(people::delete))
+        .route("/v1/vault/import", post(people::import));
+    if door == Door::Token {
+        v1 = v1.layer(middleware::from_fn_with_state(desk.clone(), require_token));
+    }
+    Router::new()
+        .route("/livez", get(probe::live))
+        .route("/readyz", get(probe::ready))
+        .route("/metrics", get(probe::metrics))
+        .merge(v1)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(desk)
+}
+
+async fn require_token(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
+    let given = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+    let token = given.and_then(|v| v.strip_prefix("Bearer "));
+    let expected = desk.house.config.admin.token_sha256.as_deref();
+    if token.zip(expected).is_some_and(|(token, expected)| token_matches(token, expected)) {
+        return next.run(request).await;
+    }
+    tracing::warn!("admin request with a wrong or missing token");
+    (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")]).into_response()
+}
+
+/// Compares the hash of what was given, in constant time, with the configured hash in hexadecimal.
+fn token_matches(token: &str, expected_hex: &str) -> bool {
+    let hash = digest::digest(&digest::SHA256, token.as_bytes());
+    let hex: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    verify_slices_are_equal(hex.as_bytes(), expected_hex.to_ascii_lowercase().as_bytes()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::token_matches;
+
+    #[test]
+    fn a_token_is_known_by_its_hash_only() {
+        // printf %s open-sesame | sha256sum
+        let hash = "d7ecdf25eaf3deba0f2628771dbdd22d4138ab6cf38f91ed02a2ca0dec7c8ab7";
+        assert!(token_matches("open-sesame", hash));
+        assert!(token_matches("open-sesame", &hash.to_uppercase()));
+        assert!(!token_matches("open-sesame ", hash));
+        assert!(!token_matches(hash, hash));
+        assert!(!token_matches("", ""));
+    }
+}

@@ -1,0 +1,175 @@
+//! Finding out: events by any of their ids, notifications by any of their words.
+//!
+//! Promises: bounded answers; a search value is hashed before it touches a store.
+//! Never: a person in an answer.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde::{Deserialize, Serialize};
+
+use crate::event::{AliasKind, alias_hash};
+use crate::id::{EventKey, IdError, NotificationId};
+use crate::ledger::FindBy;
+
+use super::operate::Filter;
+use super::view::{EventView, NotificationView, TimelineView};
+use super::{AdminError, Answer, Desk};
+
+/// Most events one search answers with.
+const MOST: usize = 100;
+
+/// What support has in hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum By {
+    /// Capillary's event id.
+    EventId,
+    /// Capillary's API request id.
+    RequestId,
+    /// Capillary's reference id.
+    RefId,
+    /// A bill number.
+    Bill,
+    /// A coupon code.
+    Coupon,
+    /// A customer, as `external_id:GT0042` or `customer_id:381003288`.
+    Customer,
+    /// A notification id (from a Message-ID or a gateway's reference).
+    Notification,
+}
+
+/// A search.
+#[derive(Deserialize)]
+pub(super) struct Search {
+    by: By,
+    value: String,
+}
+
+/// The answer to a search.
+#[derive(Serialize)]
+pub(super) struct Found {
+    found: Vec<TimelineView>,
+    /// True if there is more than was answered.
+    more: bool,
+}
+
+pub(super) async fn by_value(State(desk): State<Arc<Desk>>, Json(search): Json<Search>) -> Answer<Found> {
+    let ledger = &desk.house.ledger;
+    let value = search.value.trim();
+    let keys = match search.by {
+        By::EventId => ledger.find(FindBy::EventId, ledger.find_hash(FindBy::EventId, value), MOST + 1)?,
+        By::RequestId => ledger.find(FindBy::RequestId, ledger.find_hash(FindBy::RequestId, value), MOST + 1)?,
+        By::RefId => ledger.find(FindBy::RefId, ledger.find_hash(FindBy::RefId, value), MOST + 1)?,
+        By::Bill => ledger.find(FindBy::BillNumber, ledger.find_hash(FindBy::BillNumber, value), MOST + 1)?,
+        By::Coupon => ledger.find(FindBy::CouponCode, ledger.find_hash(FindBy::CouponCode, value), MOST + 1)?,
+        By::Customer => desk.events_of(value)?,
+        By::Notification => {
+            let id: NotificationId = value.parse().map_err(|e| not_an_id(&e))?;
+            ledger.notification(id)?.map(|n| n.event).into_iter().collect()
+        }
+    };
+    let more = keys.len() > MOST;
+    let found =
+        keys.into_iter().take(MOST).filter_map(|key| desk.timeline(key).transpose()).collect::<Result<_, _>>()?;
+    Ok(Json(Found { found, more }))
+}
+
+pub(super) async fn event(State(desk): State<Arc<Desk>>, Path(key): Path<String>) -> Answer<TimelineView> {
+    let key = EventKey(key.parse().map_err(|e| not_an_id(&e))?);
+    desk.timeline(key)?.map(Json).ok_or(AdminError::NotFound("event"))
+}
+
+/// Bounds of a list.
+#[derive(Deserialize)]
+pub(super) struct Page {
+    limit: Option<usize>,
+}
+
+pub(super) async fn recent(State(desk): State<Arc<Desk>>, Query(page): Query<Page>) -> Answer<Vec<EventView>> {
+    let ledger = &desk.house.ledger;
+    let limit = page.limit.unwrap_or(20).min(1_000);
+    let keys = ledger.events_between(crate::clock::Time::from_millis(0), crate::clock::Time::MAX, limit)?;
+    let mut events = Vec::with_capacity(keys.len());
+    for key in keys {
+        events.extend(ledger.event(key)?.as_ref().map(EventView::from));
+    }
+    Ok(Json(events))
+}
+
+/// A page of notifications.
+#[derive(Serialize)]
+pub(super) struct Notifications {
+    notifications: Vec<NotificationView>,
+    /// Give this as `after` for the next page.
+    next: Option<NotificationId>,
+}
+
+pub(super) async fn notifications(
+    State(desk): State<Arc<Desk>>,
+    Query(filter): Query<Filter>,
+) -> Answer<Notifications> {
+    let limit = filter.limit.unwrap_or(50).clamp(1, 1_000);
+    let mut notifications = Vec::new();
+    let mut next = filter.after;
+    loop {
+        // The ledger looks at a bounded number of records a page, so a page may be empty and not the last.
+        let wanted = limit - notifications.len();
+        let (found, after) = desk.house.ledger.notifications(next, wanted, &|n| filter.matches(n))?;
+        notifications.extend(found.iter().map(NotificationView::from));
+        next = after;
+        if next.is_none() || notifications.len() >= limit {
+            return Ok(Json(Notifications { notifications, next }));
+        }
+        // Other requests have their turn between pages.
+        tokio::task::yield_now().await;
+    }
+}
+
+pub(super) async fn notification(State(desk): State<Arc<Desk>>, Path(id): Path<String>) -> Answer<TimelineView> {
+    let id: NotificationId = id.parse().map_err(|e| not_an_id(&e))?;
+    let found = desk.house.ledger.notification(id)?.ok_or(AdminError::NotFound("notification"))?;
+    desk.timeline(found.event)?.map(Json).ok_or(AdminError::NotFound("event"))
+}
+
+impl Desk {
+    fn timeline(&self, key: EventKey) -> Result<Option<TimelineView>, AdminError> {
+        let ledger = &self.house.ledger;
+        let Some(record) = ledger.event(key)? else { return Ok(None) };
+        Ok(Some(TimelineView {
+            event: EventView::from(&record),
+            timeline: ledger.timeline(key)?.into_iter().map(Into::into).collect(),
+            notifications: ledger.notifications_of(key)?.iter().map(NotificationView::from).collect(),
+        }))
+    }
+
+    /// Events of a person, in every namespace that an org uses.
+    fn events_of(&self, alias: &str) -> Result<Vec<EventKey>, AdminError> {
+        let (kind, value) = parse_alias(alias)?;
+        let namespaces: std::collections::BTreeSet<_> =
+            self.house.config.orgs.values().map(|org| &org.namespace).collect();
+        let mut keys = Vec::new();
+        for namespace in namespaces {
+            let hash = alias_hash(&self.house.keys, namespace, kind, value);
+            keys.extend(self.house.ledger.find(FindBy::Subject, hash, MOST + 1)?);
+        }
+        Ok(keys)
+    }
+}
+
+/// What is no id may be anything that support had in hand, an address too: it is not repeated.
+fn not_an_id(error: &IdError) -> AdminError {
+    AdminError::Invalid(format!("this is not a {}; expected {}", error.what, error.expected))
+}
+
+/// Reads `external_id:GT0042`. The error does not repeat the value.
+pub(super) fn parse_alias(text: &str) -> Result<(AliasKind, &str), AdminError> {
+    AliasKind::split(text).ok_or_else(|| {
+        AdminError::Invalid(
+            "a customer is given as KIND:VALUE, with a kind of customer_id, external_id, card, \
+            card_external_id, mobile or email"
+                .into(),
+        )
+    })
+}

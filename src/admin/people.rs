@@ -1,0 +1,209 @@
+//! The vault's door: put, get, delete, import.
+//!
+//! Promises: `get` is an audited exit, logged with who asked; a change is synced before it is answered, and wakes who waits.
+//! Never: a person in a log, an error or any other answer.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+
+use crate::event::alias_hash;
+use crate::id::Namespace;
+use crate::vault::json::ContactJson;
+use crate::vault::{Learned, PutMode, Resolution, VaultStats};
+
+use super::find::parse_alias;
+use super::{AdminError, Answer, Desk};
+
+/// What a put does with what is stored already.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum How {
+    /// Fields not given stay.
+    #[default]
+    Patch,
+    /// Fields not given go.
+    Replace,
+    /// Identifiers only; everything else is ignored.
+    Aliases,
+}
+
+/// A person to put.
+#[derive(Deserialize)]
+pub(super) struct Put {
+    #[serde(default)]
+    namespace: Option<Namespace>,
+    #[serde(default)]
+    how: How,
+    contact: ContactJson,
+}
+
+/// What a change of people did. Counts only.
+#[derive(Default, Serialize)]
+pub(super) struct Changed {
+    rows: usize,
+    linked: usize,
+    conflicts: usize,
+    woken: usize,
+    /// Left out, because the person was erased at that time or later.
+    erased: usize,
+    /// Rows that were refused, by their position in the request, with the fault.
+    faults: Vec<RowRefused>,
+}
+
+#[derive(Serialize)]
+struct RowRefused {
+    row: usize,
+    fault: String,
+}
+
+pub(super) async fn put(State(desk): State<Arc<Desk>>, body: Bytes) -> Answer<Changed> {
+    let put: Put = read(&body)?;
+    let namespace = desk.namespace(put.namespace)?;
+    let learned = desk.put_contact(&namespace, put.contact, put.how)?;
+    desk.settle(vec![learned], Changed { rows: 1, ..Changed::default() }).await
+}
+
+/// A batch of rows of an import.
+#[derive(Deserialize)]
+pub(super) struct Import {
+    #[serde(default)]
+    namespace: Option<Namespace>,
+    #[serde(default)]
+    how: How,
+    rows: Vec<ContactJson>,
+}
+
+pub(super) async fn import(State(desk): State<Arc<Desk>>, body: Bytes) -> Answer<Changed> {
+    let import: Import = read(&body)?;
+    let namespace = desk.namespace(import.namespace)?;
+    let mut changed = Changed { rows: import.rows.len(), ..Changed::default() };
+    let mut learned = Vec::with_capacity(import.rows.len());
+    for (row, contact) in import.rows.into_iter().enumerate() {
+        match desk.put_contact(&namespace, contact, import.how) {
+            Ok(fact) => learned.push(fact),
+            Err(AdminError::Vault(fault)) if fault.is_of_the_record() => {
+                changed.faults.push(RowRefused { row, fault: fault.to_string() });
+            }
+            Err(AdminError::Contact(fault)) => changed.faults.push(RowRefused { row, fault: fault.to_string() }),
+            Err(other) => return Err(other),
+        }
+    }
+    desk.settle(learned, changed).await
+}
+
+/// Somebody, and who asks.
+#[derive(Deserialize)]
+pub(super) struct Who {
+    #[serde(default)]
+    namespace: Option<Namespace>,
+    /// `external_id:GT0042`
+    customer: String,
+    #[serde(default)]
+    by: String,
+}
+
+pub(super) async fn get(State(desk): State<Arc<Desk>>, body: Bytes) -> Answer<serde_json::Value> {
+    let who: Who = read(&body)?;
+    let namespace = desk.namespace(who.namespace)?;
+    let alias = desk.alias(&namespace, &who.customer)?;
+    let vault = &desk.house.vault;
+    match vault.resolve(&namespace, &[alias])? {
+        Resolution::Known(id) => {
+            tracing::warn!(contact.alias = %alias.hash, by = who.by, audit = true, "contact read");
+            vault.person_json(id)?.map(Json).ok_or(AdminError::NotFound("contact"))
+        }
+        Resolution::Unknown => Err(AdminError::NotFound("contact")),
+        Resolution::Erased => Err(AdminError::Conflict("this person was erased".into())),
+        Resolution::Several => {
+            Err(AdminError::Conflict("several people share this; ask by customer_id or external_id".into()))
+        }
+    }
+}
+
+/// What a removal did.
+#[derive(Serialize)]
+pub(super) struct Deleted {
+    deleted: bool,
+}
+
+pub(super) async fn delete(State(desk): State<Arc<Desk>>, body: Bytes) -> Answer<Deleted> {
+    let who: Who = read(&body)?;
+    let namespace = desk.namespace(who.namespace)?;
+    let alias = desk.alias(&namespace, &who.customer)?;
+    let deleted = desk.house.vault.delete(&namespace, alias, desk.house.clock.now())?;
+    desk.house.vault.sync().await?;
+    tracing::warn!(contact.alias = %alias.hash, by = who.by, audit = true, deleted, "contact deleted");
+    Ok(Json(Deleted { deleted }))
+}
+
+pub(super) async fn stats(State(desk): State<Arc<Desk>>) -> Answer<VaultStats> {
+    Ok(Json(desk.house.vault.stats()?))
+}
+
+/// Reads a body that may hold a person: the parser's own message would quote it, so only the place is told.
+fn read<T: serde::de::DeserializeOwned>(body: &Bytes) -> Result<T, AdminError> {
+    serde_json::from_slice(body).map_err(|error| {
+        AdminError::Invalid(format!(
+            "body does not fit at line {}, column {}; see the API's description for its fields",
+            error.line(),
+            error.column()
+        ))
+    })
+}
+
+impl Desk {
+    /// The namespace meant: the one named, or the only one there is.
+    fn namespace(&self, named: Option<Namespace>) -> Result<Namespace, AdminError> {
+        let known: std::collections::BTreeSet<_> =
+            self.house.config.orgs.values().map(|org| org.namespace.clone()).collect();
+        match named {
+            Some(named) if known.contains(&named) => Ok(named),
+            Some(named) => Err(AdminError::Invalid(format!("no org uses the namespace `{named}`"))),
+            None => match known.len() {
+                1 => known.into_iter().next().ok_or(AdminError::NotFound("namespace")),
+                0 => Err(AdminError::Invalid("no org is configured; add [org.<id>]".into())),
+                _ => Err(AdminError::Invalid("orgs use several namespaces; name one".into())),
+            },
+        }
+    }
+
+    fn alias(&self, namespace: &Namespace, text: &str) -> Result<crate::event::Alias, AdminError> {
+        let (kind, value) = parse_alias(text)?;
+        Ok(crate::event::Alias { kind, hash: alias_hash(&self.house.keys, namespace, kind, value) })
+    }
+
+    fn put_contact(&self, namespace: &Namespace, json: ContactJson, how: How) -> Result<Learned, AdminError> {
+        let dated = json.is_dated();
+        let (contact, aliases) = json.into_parts(self.house.clock.now())?;
+        let vault = &self.house.vault;
+        // An old file without times must not bring back somebody who was erased.
+        if !dated && vault.is_erased(namespace, &aliases)? {
+            return Ok(Learned { erased: true, ..Learned::default() });
+        }
+        Ok(match how {
+            How::Patch => vault.put(namespace, &aliases, contact, PutMode::Patch)?,
+            How::Replace => vault.put(namespace, &aliases, contact, PutMode::Replace)?,
+            How::Aliases => vault.link(namespace, &aliases, contact.updated_at)?,
+        })
+    }
+
+    /// Syncs, then wakes: nobody is told "done" before it is durable, nobody is woken before it is visible.
+    async fn settle(&self, learned: Vec<Learned>, mut changed: Changed) -> Answer<Changed> {
+        if learned.iter().any(|fact| fact.dirty) {
+            self.house.vault.sync().await?;
+        }
+        for fact in learned {
+            changed.linked += fact.linked;
+            changed.conflicts += fact.conflicts;
+            changed.erased += usize::from(fact.erased);
+            for alias in fact.woken {
+                changed.woken += self.waker.wake(alias.hash).await?;
+            }
+        }
+        Ok(Json(changed))
+    }
+}

@@ -1,0 +1,376 @@
+//! Builds the house from the configuration, owns every task, and drains it in order.
+//!
+//! Promises: nothing listens before everything is checked; on a stop: not ready, no new requests, no new leases, sends under
+//! way finish, stores close, and whatever is still running when patience ends is named.
+//! Never: a global; two houses can live in one process (the demo and the tests do that).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, Desk};
+use crate::clock::Clock;
+use crate::config::{Config, Fault, Faults};
+use crate::control::Control;
+use crate::dispatch::Dispatcher;
+use crate::id::TemplateId;
+use crate::intake::Intake;
+use crate::ledger::{Health, Ledger, LedgerError, LedgerOptions};
+use crate::plan::{Planner, Waker};
+use crate::provider::Providers;
+use crate::rules::RuleSet;
+use crate::seal::{KeyError, Keyring};
+use crate::serve::{self, Limits, Listener};
+use crate::tasks::Tasks;
+use crate::telemetry::Metrics;
+use crate::template::{TemplateSet, TemplateSource};
+use crate::vault::{Vault, VaultError};
+
+mod upkeep;
+
+/// The stores and everything checked, without a listener or a task: what commands need when no daemon runs.
+#[derive(Clone)]
+pub struct House {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The keys.
+    pub keys: Keyring,
+    /// Everything but people.
+    pub ledger: Ledger,
+    /// People.
+    pub vault: Vault,
+    /// Templates.
+    pub templates: Arc<TemplateSet>,
+    /// Rules.
+    pub rules: Arc<RuleSet>,
+    /// Modes, pauses, brake.
+    pub control: Control,
+    /// Time.
+    pub clock: Clock,
+    /// Counters.
+    pub metrics: Metrics,
+}
+
+/// A house that cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum BuildError {
+    #[error(transparent)]
+    Faults(#[from] Faults),
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("storage directory {path} cannot be made: {source}")]
+    Storage { path: PathBuf, source: std::io::Error },
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: String, source: std::io::Error },
+}
+
+impl BuildError {
+    /// True if a restart cannot help before somebody changes a file.
+    pub fn is_of_the_configuration(&self) -> bool {
+        matches!(self, Self::Faults(_) | Self::Keys(_))
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum RunError {
+    #[error("task `{0}` failed; restart the daemon, nothing acknowledged is lost")]
+    TaskFailed(String),
+    #[error("still running when the drain timeout ended: {0}; their outcomes will be ambiguous")]
+    DrainIncomplete(String),
+}
+
+impl House {
+    /// Reads keys and templates and opens the stores.
+    ///
+    /// # Errors
+    /// All faults of templates and rules at once, or the first store that does not open.
+    pub fn open(config: Arc<Config>, clock: Clock, metrics: Metrics) -> Result<Self, BuildError> {
+        let keys = Keyring::load(&config.keys.file)?;
+        Self::open_with_keys(config, keys, clock, metrics)
+    }
+
+    /// The same with keys in hand (the demo and tests make their own).
+    ///
+    /// # Errors
+    /// As [`House::open`].
+    pub fn open_with_keys(
+        config: Arc<Config>,
+        keys: Keyring,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Result<Self, BuildError> {
+        let (templates, rules) = load_templates(&config)?;
+        let dir = &config.storage.dir;
+        make_private_dir(dir).map_err(|source| BuildError::Storage { path: dir.clone(), source })?;
+        let options = LedgerOptions {
+            cache_bytes: config.storage.ledger_cache_bytes,
+            stuck_after: Duration::from_secs(10),
+            places_in_memory: 100_000,
+        };
+        let ledger = Ledger::open(&dir.join("ledger"), &keys, clock.clone(), metrics.clone(), options)?;
+        let vault = Vault::open(&dir.join("vault"), &keys, config.storage.vault_cache_bytes)?;
+        let control = Control::open(ledger.clone(), &keys, config.clone(), clock.clone(), metrics.clone())?;
+        let (templates, rules) = (Arc::new(templates), Arc::new(rules));
+        Ok(Self { config, keys, ledger, vault, templates, rules, control, clock, metrics })
+    }
+
+    /// Closes both stores, durably.
+    pub fn close(&self) {
+        if let Err(error) = self.vault.close() {
+            tracing::error!(%error, "vault did not close cleanly");
+        }
+        self.ledger.close();
+    }
+
+    /// The desk that answers people's questions.
+    pub fn desk(&self) -> Desk {
+        Desk::new(self.clone())
+    }
+}
+
+/// Loads templates and compiles their rules.
+///
+/// # Errors
+/// Every fault of every template and rule.
+pub fn load_templates(config: &Config) -> Result<(TemplateSet, RuleSet), Faults> {
+    let source = match &config.templates.dir {
+        Some(dir) => TemplateSource::Dir(dir.clone()),
+        None => TemplateSource::Embedded,
+    };
+    let templates = TemplateSet::load(&source, Some(&config.templates.allow)).map_err(Faults)?;
+    let mut faults = missing_parts(config, &templates);
+    let mut rules = Vec::new();
+    for info in templates.all() {
+        match RuleSet::parse(&info.id, &info.file, &info.toml) {
+            Ok(parsed) => rules.extend(parsed),
+            Err(found) => faults.extend(found),
+        }
+    }
+    match RuleSet::compile(rules) {
+        Ok(rules) if faults.is_empty() => Ok((templates, rules)),
+        Ok(_) => Err(Faults(faults)),
+        Err(found) => {
+            faults.extend(found);
+            Err(Faults(faults))
+        }
+    }
+}
+
+/// What the configuration promises and the templates folder does not keep.
+fn missing_parts(config: &Config, templates: &TemplateSet) -> Vec<Fault> {
+    let enabled = config.templates.allow.iter().filter(|(_, allow)| allow.enabled).map(|(id, _)| id);
+    let mut faults = Vec::new();
+    for id in enabled {
+        match templates.get(id) {
+            None => faults.push(fault(
+                id,
+                "is allowed but there is no such template",
+                "remove the entry, or add the folder",
+            )),
+            Some(info) => {
+                for (org_id, org) in &config.orgs {
+                    for role in info.channels.values().filter(|role| !org.senders.contains_key(*role)) {
+                        faults.push(fault(
+                            id,
+                            &format!("sends as `{role}`, which org {org_id} does not have"),
+                            &format!("add [org.{org_id}.sender.{role}]"),
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    faults
+}
+
+fn fault(id: &TemplateId, what: &str, hint: &str) -> Fault {
+    Fault {
+        file: "configuration".into(),
+        line: None,
+        key: format!("templates.allow.{id}"),
+        what: what.into(),
+        hint: Some(hint.into()),
+    }
+}
+
+/// A house with its listeners bound and its workers ready to start.
+pub struct App {
+    house: House,
+    providers: Arc<Providers>,
+    tasks: Tasks,
+    intake: Intake,
+    intake_listener: TcpListener,
+    admin_listener: TcpListener,
+    socket: tokio::net::UnixListener,
+}
+
+impl App {
+    /// Opens everything and binds the listeners; answers nobody yet.
+    ///
+    /// # Errors
+    /// What cannot be built, with its remedy.
+    pub async fn build(house: House) -> Result<Self, BuildError> {
+        let config = &house.config;
+        let providers = Providers::build(&config.providers, house.clock.clone(), house.metrics.clone())?;
+        let intake = Intake::new(
+            &config.intake,
+            &config.sources,
+            house.ledger.clone(),
+            house.clock.clone(),
+            house.metrics.clone(),
+        );
+        let intake_listener = bind(config.intake.listen).await?;
+        let admin_listener = bind(config.admin.listen).await?;
+        let socket = admin::bind_socket(&config.admin.socket)
+            .map_err(|source| BuildError::Listen { address: config.admin.socket.display().to_string(), source })?;
+        let tasks = Tasks::new();
+        Ok(Self { providers: Arc::new(providers), house, tasks, intake, intake_listener, admin_listener, socket })
+    }
+
+    /// Where the intake listens (port 0 in the configuration means: any).
+    ///
+    /// # Panics
+    /// Never: a bound listener has an address.
+    pub fn intake_address(&self) -> SocketAddr {
+        self.intake_listener.local_addr().expect("a bound listener has an address")
+    }
+
+    /// Where the admin listener listens.
+    ///
+    /// # Panics
+    /// Never: a bound listener has an address.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_listener.local_addr().expect("a bound listener has an address")
+    }
+
+    /// Runs until `stop`, then drains: intake first, then the planner and the dispatcher, then the stores.
+    ///
+    /// # Errors
+    /// A task that failed, or what was still running when the drain timeout ended.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
+        let Self { house, providers, tasks, intake, intake_listener, admin_listener, socket } = self;
+        let House { config, ledger, vault, clock, .. } = house.clone();
+        let workers = tasks.stop_token();
+        let doors = CancellationToken::new();
+        let limits = Limits::from(&config.intake);
+        // People ask for bulk work, which takes as long as it takes.
+        let patient = Limits {
+            body_timeout: Duration::from_secs(3_600),
+            connection_max_age: Duration::from_secs(3_600),
+            ..limits
+        };
+        let desk = house.desk().with_intake(intake.clone());
+
+        let waker = Waker::new(ledger.clone(), clock.clone());
+        let look = vault.clone();
+        tasks.spawn_fallible("wake_known", async move { waker.wake_known(&look).await.map(drop) });
+        let planner = house.planner();
+        tasks.spawn_fallible("plan", planner.run(workers.clone()));
+        let dispatcher = house.dispatcher(providers.clone(), tasks.clone());
+        tasks.spawn_fallible("dispatch", dispatcher.run(workers.clone()));
+        upkeep::spawn(&house, &intake, &tasks, &workers);
+        serve::serve(Listener::Tcp(intake_listener), intake.router(), limits, &tasks, doors.clone());
+        serve::serve(
+            Listener::Tcp(admin_listener),
+            admin::router(&desk, admin::Door::Token),
+            patient,
+            &tasks,
+            workers.clone(),
+        );
+        serve::serve(
+            Listener::Unix(socket),
+            admin::router(&desk, admin::Door::Socket),
+            patient,
+            &tasks,
+            workers.clone(),
+        );
+        tracing::info!(mode = %house.control.relay_mode(), "ready");
+
+        let failed = tokio::select! {
+            () = stop.cancelled() => None,
+            name = tasks.failed() => Some(name),
+            cause = poisoned(&ledger) => Some(cause),
+        };
+        tracing::info!("draining: no new requests, no new sends");
+        intake.drain();
+        doors.cancel();
+        workers.cancel();
+        let drained = tasks.drain(config.relay.drain_timeout).await;
+        providers.close().await;
+        if let Err(error) = house.control.save_brake().await {
+            tracing::error!(%error, "the brake's count could not be made durable");
+        }
+        house.close();
+        let _ = std::fs::remove_file(&config.admin.socket);
+        match (failed, drained) {
+            (Some(name), _) => Err(RunError::TaskFailed(name)),
+            (None, Err(running)) => Err(RunError::DrainIncomplete(
+                running.iter().map(|(name, n)| format!("{n} × {name}")).collect::<Vec<_>>().join(", "),
+            )),
+            (None, Ok(())) => Ok(()),
+        }
+    }
+}
+
+impl House {
+    fn planner(&self) -> Planner {
+        Planner {
+            ledger: self.ledger.clone(),
+            vault: self.vault.clone(),
+            rules: self.rules.clone(),
+            templates: self.templates.clone(),
+            keys: self.keys.clone(),
+            config: self.config.clone(),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    fn dispatcher(&self, providers: Arc<Providers>, tasks: Tasks) -> Dispatcher {
+        Dispatcher {
+            ledger: self.ledger.clone(),
+            vault: self.vault.clone(),
+            templates: self.templates.clone(),
+            providers,
+            control: self.control.clone(),
+            config: self.config.clone(),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+            tasks,
+        }
+    }
+}
+
+/// A poisoned ledger never heals within the process: a restart by the supervisor reopens it.
+async fn poisoned(ledger: &Ledger) -> String {
+    let mut health = ledger.health();
+    loop {
+        if let Health::Poisoned(cause) = &*health.borrow_and_update() {
+            return format!("ledger ({cause})");
+        }
+        if health.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, BuildError> {
+    TcpListener::bind(address).await.map_err(|source| BuildError::Listen { address: address.to_string(), source })
+}
+
+/// Makes a directory that only its owner may enter.
+fn make_private_dir(dir: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}

@@ -1,0 +1,194 @@
+//! One notification, from its lease to its attempt: policy, then join, then render.
+//!
+//! Promises: the cheap and strict questions come first; a person is looked up only when policy says go (or shadow, which
+//! does everything but send).
+//! Never: a send without an attempt record.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Time;
+use crate::id::{Channel, ProviderId};
+use crate::ledger::{DeadReason, Leased, Notification, State};
+use crate::message::Message;
+use crate::policy::{self, Decision, Facts, SuppressReason, WaitReason};
+use crate::provider::Readiness;
+use crate::template::TemplateInfo;
+use crate::vault::ContactId;
+
+use super::{DispatchError, Dispatcher, Step};
+
+/// How long a hand waits for a busy provider.
+const PERMIT_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a message stands back after that.
+const BUSY_WAIT: Duration = Duration::from_secs(2);
+
+/// A message that may be sent now.
+pub(super) struct Ready {
+    /// Through which channel.
+    pub(super) channel: Channel,
+    /// Through which provider.
+    pub(super) provider: ProviderId,
+    /// Whom to, for a bounce.
+    pub(super) contact: ContactId,
+    /// Which version of the template it was rendered from.
+    pub(super) template_version: String,
+    /// How many of this template may go in an hour.
+    pub(super) brake_limit: u64,
+    /// The message itself.
+    pub(super) message: Message,
+}
+
+impl Dispatcher {
+    /// Carries a leased notification one step further and records where it stands.
+    pub(super) async fn carry_out(&self, leased: &Leased, stop: &CancellationToken) -> Result<Step, DispatchError> {
+        let notification = &leased.notification;
+        let ready = match self.prepare(notification).await? {
+            Ok(ready) => ready,
+            Err(step) => return Ok(step),
+        };
+        // No attempt is recorded yet: giving up here only ends the lease.
+        let permit = tokio::select! {
+            () = stop.cancelled() => return Ok(Step::Done),
+            permit = tokio::time::timeout(PERMIT_PATIENCE, self.providers.permit(&ready.provider)) => permit,
+        };
+        let now = self.clock.now();
+        let Ok(permit) = permit else {
+            // A hand must not be held by a busy provider while another channel's messages could go.
+            self.wait(notification, WaitReason::RateLimited, now.plus(BUSY_WAIT + jitter(BUSY_WAIT))).await?;
+            return Ok(Step::Done);
+        };
+        // What people set while it waited counts, and the channel is known only now.
+        if self.control.is_paused(notification.org, &notification.rule.template, ready.channel) {
+            self.wait(notification, WaitReason::Paused, notification.expires_at).await?;
+            return Ok(Step::Held);
+        }
+        // Counted last, when nothing but the attempt is left to do.
+        if !self.brake_admits(notification, ready.brake_limit, now).await? {
+            self.wait(notification, WaitReason::Brake, notification.expires_at).await?;
+            return Ok(Step::Held);
+        }
+        self.attempt(notification, ready, permit).await?;
+        Ok(Step::Done)
+    }
+
+    /// Decides, joins and renders. The inner error: it does not go now, and why is recorded.
+    async fn prepare(&self, n: &Notification) -> Result<Result<Ready, Step>, DispatchError> {
+        let now = self.clock.now();
+        let Some(template) = self.templates.get(&n.rule.template) else {
+            self.dead(n, DeadReason::TemplateUnavailable).await?;
+            return Ok(Err(Step::Done));
+        };
+        let decision = policy::decide(&self.facts(n, now));
+        match decision {
+            Decision::Go | Decision::Suppress(SuppressReason::Shadow) => {}
+            Decision::Expire => {
+                self.finish(n, State::Expired { at: now }).await?;
+                return Ok(Err(Step::Done));
+            }
+            Decision::Suppress(reason) => {
+                self.finish(n, State::Suppressed { reason, at: now }).await?;
+                return Ok(Err(Step::Done));
+            }
+            Decision::Wait(reason) => {
+                self.wait(n, reason, n.expires_at).await?;
+                return Ok(Err(Step::Held));
+            }
+        }
+        let joined = match self.join(n, now).await? {
+            Ok(joined) => joined,
+            Err(step) => return Ok(Err(step)),
+        };
+        let message = match self.compose(n, template, &joined, now)? {
+            Ok(message) => message,
+            Err(reason) => {
+                self.dead(n, reason).await?;
+                return Ok(Err(Step::Done));
+            }
+        };
+        if decision != Decision::Go {
+            self.finish(n, State::Suppressed { reason: SuppressReason::Shadow, at: now }).await?;
+            return Ok(Err(Step::Done));
+        }
+        let Some(provider) = self.provider_for(n, joined.channel, now).await? else { return Ok(Err(Step::Done)) };
+        Ok(Ok(Ready {
+            channel: joined.channel,
+            provider,
+            contact: joined.contact_id,
+            template_version: template.version.clone(),
+            brake_limit: self.brake_limit(n, template),
+            message,
+        }))
+    }
+
+    fn facts(&self, n: &Notification, now: Time) -> Facts {
+        let allow = self.config.templates.allow.get(&n.rule.template);
+        // `first_of` may still change channel, but a pause of its first choice holds it.
+        let channel = n.channels.first().copied().unwrap_or(Channel::Email);
+        let live_from = allow.and_then(|a| a.live_from).map_or(n.live_from, |own| own.max(n.live_from));
+        Facts {
+            now,
+            mode: self.control.mode(&n.rule),
+            in_pilot: self.control.in_pilot(&n.subject),
+            org_configured: self.config.orgs.contains_key(&n.org),
+            paused: self.control.is_paused(n.org, &n.rule.template, channel),
+            brake_tripped: !n.brake_released && n.attempts == 0 && self.control.brake_is_tripped(&n.rule.template),
+            category: n.category,
+            channel,
+            event_at: n.event_at,
+            live_from,
+            expires_at: n.expires_at,
+        }
+    }
+
+    async fn brake_admits(&self, n: &Notification, limit: u64, now: Time) -> Result<bool, DispatchError> {
+        // A retry is the same message, and a released one was looked at by a person.
+        if n.attempts > 0 || n.brake_released {
+            return Ok(true);
+        }
+        Ok(self.control.brake_admits(&n.rule.template, limit, now).await?)
+    }
+
+    /// What the template asks for, or less if the platform says so.
+    fn brake_limit(&self, n: &Notification, template: &TemplateInfo) -> u64 {
+        let allowed = self.config.templates.allow.get(&n.rule.template).and_then(|a| a.brake_per_hour);
+        let wanted = template.brake_per_hour.unwrap_or(self.config.relay.brake_per_hour);
+        allowed.map_or(wanted, |cap| wanted.min(cap))
+    }
+
+    /// The first provider of the channel that would take a message now.
+    async fn provider_for(
+        &self,
+        n: &Notification,
+        channel: Channel,
+        now: Time,
+    ) -> Result<Option<ProviderId>, DispatchError> {
+        let providers = self.channel_config(channel).map_or(&[][..], |c| &c.providers);
+        let mut earliest = None;
+        for id in providers {
+            match self.providers.readiness(id) {
+                Readiness::Ready => return Ok(Some(id.clone())),
+                Readiness::OpenUntil(at) => earliest = Some(earliest.map_or(at, |e: Time| e.min(at))),
+            }
+        }
+        match earliest {
+            // Spread, so that a provider that comes back is not met by everybody at once.
+            Some(at) => self.wait(n, WaitReason::ProviderDown, at.max(now).plus(jitter(at.since(now)))).await?,
+            // Somebody has to change the configuration first.
+            None => self.wait(n, WaitReason::Misconfigured, n.expires_at).await?,
+        }
+        Ok(None)
+    }
+
+    pub(super) async fn dead(&self, n: &Notification, reason: DeadReason) -> Result<(), DispatchError> {
+        tracing::warn!(notification.id = %n.id, template.id = %n.rule.template, reason = reason.as_str(), "dead letter");
+        self.finish(n, State::DeadLetter { reason, at: self.clock.now() }).await
+    }
+}
+
+/// Up to a quarter of `wait`, and at least a second's worth of spread.
+fn jitter(wait: Duration) -> Duration {
+    let most = (wait / 4).max(Duration::from_secs(1));
+    most.mul_f64(fastrand::f64())
+}
