@@ -1,0 +1,364 @@
+//! The grammar of the command line; the doc comments are its help.
+//!
+//! Promises: one word, one meaning, the words of the glossary.
+//! Never: a default that changes or sends anything.
+
+#![allow(clippy::doc_markdown, reason = "doc comments are printed as help, where backticks would show")]
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+use super::support::Which;
+
+/// A relay that turns loyalty events into email and SMS without the customer's identity ever leaving the brand.
+///
+/// Exit codes: 0 done; 1 failed; 64 command line not understood; 78 configuration, rules or templates have faults.
+#[derive(Parser)]
+#[command(name = "sealpost", version, propagate_version = true, max_term_width = 100)]
+pub(super) struct Args {
+    /// Configuration file [default: $SEALPOST_CONFIG, else /etc/sealpost/sealpost.toml if it exists]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Print the answer as JSON
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Who asks, for the timeline and the audit [default: $USER]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(super) by: Option<String>,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Run the daemon
+    Run,
+    /// The whole relay on loopback, with made-up customers and catchers for its messages
+    Demo {
+        /// Play the story, print what happened, exit 0 only if all is as it should be
+        #[arg(long)]
+        once: bool,
+        /// Port of the page with the caught messages (0: any)
+        #[arg(long, default_value_t = 8025)]
+        port: u16,
+    },
+    /// Find every fault of configuration, rules and templates
+    ///
+    /// Without a configuration it checks templates alone, on a laptop without keys or vault.
+    Check {
+        /// Folder of templates to check instead of the configured ones
+        #[arg(long, value_name = "DIR")]
+        templates: Option<PathBuf>,
+    },
+    /// The configuration in effect
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// One message as it would go out
+    Render(Render),
+    /// Keys
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// People: the PII store
+    #[command(subcommand)]
+    Vault(VaultCommand),
+    /// What happened to an event
+    #[command(subcommand)]
+    Events(EventsCommand),
+    /// Messages planned, waiting, sent and not sent
+    #[command(subcommand)]
+    Notifications(NotificationsCommand),
+    /// Messages parked for a person
+    #[command(subcommand)]
+    DeadLetters(DeadCommand),
+    /// Webhook bodies that could not be decoded
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
+    /// Stop sending within a scope: relay, org:ID, template:NAME, channel:email
+    Pause {
+        /// The scope
+        scope: String,
+    },
+    /// End a pause and send what it held
+    Resume {
+        /// The scope
+        scope: String,
+    },
+    /// Show or set the mode: shadow, pilot, live
+    Mode {
+        /// The mode to set
+        #[arg(value_parser = ["shadow", "pilot", "live"])]
+        mode: Option<String>,
+        /// What to set it for: relay, template:NAME, rule:NAME/NUMBER [default: relay]
+        #[arg(long = "for", value_name = "TARGET", requires = "mode")]
+        target: Option<String>,
+    },
+    /// The hourly brake of templates
+    #[command(subcommand)]
+    Brake(BrakeCommand),
+    /// The relay on one screen
+    Status,
+    /// Ask the daemon whether it takes events, for container health checks
+    Probe {
+        /// Address of the admin listener [default: from the configuration]
+        #[arg(long, value_name = "HOST:PORT")]
+        url: Option<String>,
+    },
+}
+
+#[derive(Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Print it with the origin of every value; secrets are hidden
+    Show,
+}
+
+#[derive(ClapArgs)]
+pub(super) struct Render {
+    /// The template
+    pub(super) template: String,
+    /// An event as Capillary sends it (JSON file)
+    #[arg(long, value_name = "FILE")]
+    pub(super) event: PathBuf,
+    /// A made-up customer (JSON file: first_name, locale, …)
+    #[arg(long, value_name = "FILE")]
+    pub(super) customer: PathBuf,
+    /// The channel
+    #[arg(long, default_value = "email", value_parser = ["email", "sms"])]
+    pub(super) channel: String,
+    /// The customer's locale, over the file's
+    #[arg(long)]
+    pub(super) locale: Option<String>,
+    /// Folder of templates [default: the configured ones, else the shipped ones]
+    #[arg(long, value_name = "DIR")]
+    pub(super) templates: Option<PathBuf>,
+    /// Print the HTML part of a mail instead of its text
+    #[arg(long)]
+    pub(super) html: bool,
+}
+
+#[derive(Subcommand)]
+pub(super) enum KeysCommand {
+    /// Make the key file (mode 0600, never over an existing one)
+    Init {
+        /// Where [default: keys.file of the configuration]
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Which key epochs there are
+    Status,
+}
+
+#[derive(Subcommand)]
+pub(super) enum VaultCommand {
+    /// Store one contact from a JSON file (`-`: standard input)
+    Put {
+        /// The file
+        file: PathBuf,
+        /// Whose people [default: the only namespace]
+        #[arg(long)]
+        namespace: Option<String>,
+        /// Remove fields that are not given
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Show a contact, as external_id:GT0042 (audited)
+    Get {
+        /// The customer
+        customer: String,
+        /// Whose people
+        #[arg(long)]
+        namespace: Option<String>,
+    },
+    /// Remove a person for good
+    Delete {
+        /// The customer
+        customer: String,
+        /// Whose people
+        #[arg(long)]
+        namespace: Option<String>,
+    },
+    /// Load a CSV of contacts, or of aliases only (`-`: standard input)
+    Import {
+        /// The file: customer_id, external_id, first_name, last_name, email, mobile, locale, time_zone, updated_at, attr.NAME
+        file: PathBuf,
+        /// Whose people
+        #[arg(long)]
+        namespace: Option<String>,
+        /// Remove fields that a row does not give
+        #[arg(long, conflicts_with = "aliases_only")]
+        replace: bool,
+        /// The file has identifiers only: customer_id,external_id
+        #[arg(long)]
+        aliases_only: bool,
+    },
+    /// Counts
+    Stats,
+}
+
+#[derive(Subcommand)]
+pub(super) enum EventsCommand {
+    /// Find by any id that support has in hand
+    Find(Find),
+    /// The newest events
+    List {
+        /// At most this many
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+    /// One event by its key
+    Show {
+        /// The key
+        key: String,
+    },
+}
+
+#[derive(ClapArgs)]
+#[group(required = true, multiple = false)]
+pub(super) struct Find {
+    /// Capillary's event id
+    #[arg(long, value_name = "ID")]
+    event_id: Option<String>,
+    /// Capillary's API request id
+    #[arg(long, value_name = "ID")]
+    request_id: Option<String>,
+    /// Capillary's reference id
+    #[arg(long, value_name = "ID")]
+    ref_id: Option<String>,
+    /// A bill number
+    #[arg(long, value_name = "NUMBER")]
+    bill: Option<String>,
+    /// A coupon code
+    #[arg(long, value_name = "CODE")]
+    coupon: Option<String>,
+    /// A customer, as external_id:GT0042
+    #[arg(long, value_name = "KIND:VALUE")]
+    customer: Option<String>,
+    /// A notification id, as in a Message-ID
+    #[arg(long, value_name = "ID")]
+    notification: Option<String>,
+}
+
+impl Find {
+    /// The one that was given.
+    pub(super) fn by(&self) -> (&'static str, &str) {
+        [
+            ("event_id", &self.event_id),
+            ("request_id", &self.request_id),
+            ("ref_id", &self.ref_id),
+            ("bill", &self.bill),
+            ("coupon", &self.coupon),
+            ("customer", &self.customer),
+            ("notification", &self.notification),
+        ]
+        .into_iter()
+        .find_map(|(name, value)| Some((name, value.as_deref()?)))
+        .unwrap_or(("event_id", ""))
+    }
+}
+
+#[derive(Subcommand)]
+pub(super) enum NotificationsCommand {
+    /// List
+    List(Chosen),
+    /// One, with the timeline of its event
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Withdraw: what waits or is dead is never sent
+    Cancel(Chosen),
+    /// Look at it again now
+    Requeue(Chosen),
+}
+
+#[derive(Subcommand)]
+pub(super) enum DeadCommand {
+    /// List
+    List(Chosen),
+    /// Send again after mending
+    Requeue(Chosen),
+    /// Withdraw
+    Cancel(Chosen),
+}
+
+#[derive(ClapArgs, Default)]
+pub(super) struct Chosen {
+    /// These notifications
+    ids: Vec<String>,
+    /// All of them (with or without the words below)
+    #[arg(long, conflicts_with = "ids")]
+    all: bool,
+    /// Of this template
+    #[arg(long)]
+    template: Option<String>,
+    /// Of this org
+    #[arg(long)]
+    org: Option<i64>,
+    /// In this state: waiting, sent, suppressed, expired, dead_letter, cancelled
+    #[arg(long)]
+    state: Option<String>,
+    /// For this reason: brake, contact_unknown, refused, …
+    #[arg(long)]
+    reason: Option<String>,
+    /// At most this many
+    #[arg(long)]
+    limit: Option<usize>,
+}
+
+impl From<Chosen> for Which {
+    fn from(chosen: Chosen) -> Self {
+        let Chosen { ids, all, template, org, state, reason, limit } = chosen;
+        Self { ids, all, template, org, state, reason, limit }
+    }
+}
+
+impl Chosen {
+    /// The same among the dead letters, for a change: something must be chosen.
+    pub(super) fn chosen_dead(self) -> anyhow::Result<Which> {
+        let filtered = self.template.is_some() || self.org.is_some() || self.reason.is_some();
+        if self.ids.is_empty() && !self.all && !filtered {
+            anyhow::bail!("nothing was chosen: give ids, --template, --org, --reason, or --all");
+        }
+        Ok(self.dead())
+    }
+
+    /// The same among the dead letters.
+    pub(super) fn dead(self) -> Which {
+        Self { state: Some("dead_letter".into()), ..self }.into()
+    }
+}
+
+#[derive(Subcommand)]
+pub(super) enum QuarantineCommand {
+    /// List
+    List,
+    /// One, without its body
+    Show {
+        /// Its number
+        seq: u64,
+        /// Show the body too (audited: it may name a person)
+        #[arg(long)]
+        reveal: bool,
+    },
+    /// Decode it again
+    Redrive {
+        /// Its number
+        seq: u64,
+    },
+    /// Remove it for good
+    Drop {
+        /// Its number
+        seq: u64,
+    },
+}
+
+#[derive(Subcommand)]
+pub(super) enum BrakeCommand {
+    /// Which have tripped
+    List,
+    /// Send what a tripped brake holds
+    Release {
+        /// The template
+        template: String,
+    },
+}

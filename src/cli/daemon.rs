@@ -1,0 +1,127 @@
+//! `run`, `demo`, `keys`, `probe`.
+//!
+//! Promises: the first signal drains, the second exits at once; no core dump can hold a person.
+//! Never: a listener before everything is checked.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use axum::http::Method;
+use tokio::net::TcpStream;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, House};
+use crate::call::{exchange, request};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::demo::{self, Demo};
+use crate::seal::Keyring;
+use crate::telemetry::{Metrics, logs};
+
+use super::print;
+
+/// `run`
+pub(super) async fn run(config: Arc<Config>) -> anyhow::Result<()> {
+    logs::init_logs(&config.log.filter, config.log.json)?;
+    let stop = on_signal()?;
+    let house = House::open(config, Clock::system(), Metrics::new())?;
+    let app = App::build(house).await?;
+    tracing::info!(intake = %app.intake_address(), admin = %app.admin_address(), "listening");
+    app.run(stop).await.context("stopped")
+}
+
+/// `demo`
+pub(super) async fn demo(once: bool, port: u16) -> anyhow::Result<()> {
+    logs::init_logs("error", false)?;
+    let demo = Demo::start().await?;
+    print::out("A relay, a mail catcher and an SMS gateway run in this process, on loopback only.");
+    let report = demo::play(&demo, print::out).await?;
+    print::out(&format!(
+        "{} mails and {} text messages were caught; {} steps ended as they should, {} did not",
+        demo.smtp.accepted(),
+        demo.sms.messages().len(),
+        report.right,
+        report.wrong
+    ));
+    if !once {
+        let page = demo.serve_page(port).await?;
+        print::out(&format!("Read them at http://{page}/ (Ctrl-C ends the demo)"));
+        on_signal()?.cancelled().await;
+    }
+    demo.stop().await;
+    if report.wrong > 0 {
+        bail!("{} steps of the demo did not end as they should", report.wrong);
+    }
+    Ok(())
+}
+
+/// `keys init`
+pub(super) fn init_keys(file: &Path) -> anyhow::Result<()> {
+    Keyring::generate().create(file)?;
+    print::out(&format!(
+        "{} made (mode 0600). Keep a copy away from the data: without it nothing can be read, with it everything can.",
+        file.display()
+    ));
+    Ok(())
+}
+
+/// `keys status`
+pub(super) fn key_status(file: &Path) -> anyhow::Result<()> {
+    let ring = Keyring::load(file)?;
+    for epoch in ring.epochs() {
+        let made = ring.epoch_created(epoch).map_or_else(|| "unknown".to_owned(), |t| t.to_string());
+        let current = if epoch == ring.current_epoch() { "  current" } else { "" };
+        print::out(&format!("epoch {epoch}  made {made}{current}"));
+    }
+    Ok(())
+}
+
+/// `probe`
+pub(super) async fn probe(address: &str) -> anyhow::Result<()> {
+    let stream = TcpStream::connect(address).await.with_context(|| format!("nothing listens on {address}"))?;
+    let (status, body) = exchange(stream, request(Method::GET, "/readyz", &[], Vec::new())?).await?;
+    let text = String::from_utf8_lossy(&body).trim().to_owned();
+    if !status.is_success() {
+        bail!("not ready: {text}");
+    }
+    print::out(&text);
+    Ok(())
+}
+
+/// The first signal stops; the second ends the process without waiting.
+fn on_signal() -> anyhow::Result<CancellationToken> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    #[expect(clippy::disallowed_methods, reason = "it outlives the house, whose drain must not wait for it")]
+    tokio::spawn(async move {
+        for first in [true, false] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if first {
+                token.cancel();
+            } else {
+                print::err("second signal: exiting at once; sends under way will be ambiguous");
+                #[expect(clippy::disallowed_methods, reason = "asked for twice: nothing more is waited for")]
+                std::process::exit(1);
+            }
+        }
+    });
+    Ok(stop)
+}
+
+/// People are in this process's memory: it must not be dumped to a disk.
+pub(super) fn forbid_core_dumps() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        tracing::warn!(%error, "core dumps cannot be limited");
+    }
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "core dumps cannot be forbidden");
+    }
+}

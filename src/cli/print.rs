@@ -1,0 +1,120 @@
+//! How answers look on a terminal.
+//!
+//! Promises: the same facts as the JSON answer, one line each; `--json` prints the answer itself.
+//! Never: colour or layout that a log file or a pipe cannot take.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use serde_json::Value;
+
+/// Writes a text to standard output; a closed pipe is not an error worth telling.
+pub(crate) fn out(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes());
+    if !text.ends_with('\n') {
+        let _ = stdout.write_all(b"\n");
+    }
+    let _ = stdout.flush();
+}
+
+/// Writes a text to standard error.
+pub(crate) fn err(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Pretty JSON.
+pub(crate) fn json(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+/// A text field, or a dash.
+fn field<'a>(value: &'a Value, name: &str) -> &'a str {
+    value.get(name).and_then(Value::as_str).unwrap_or("-")
+}
+
+/// Everything that happened to one event, for support.
+pub(crate) fn timeline(found: &Value) -> String {
+    let event = &found["event"];
+    let mut text = format!(
+        "event {}  {}  org {}  {}\n  event id {}  request {}  reference {}\n",
+        field(event, "key"),
+        field(event, "name"),
+        event["org"],
+        field(event, "created_at"),
+        field(event, "event_id"),
+        field(event, "request_id"),
+        field(event, "ref_id"),
+    );
+    for line in found["timeline"].as_array().into_iter().flatten() {
+        let about = line["notification"].as_str().map_or("", |id| &id[id.len().saturating_sub(6)..]);
+        let _ = writeln!(text, "  {}  {:<7} {}", field(line, "time"), about, happening(line));
+    }
+    for n in found["notifications"].as_array().into_iter().flatten() {
+        let _ = writeln!(text, "  {}", notification(n));
+    }
+    text
+}
+
+/// One notification on one line.
+pub(crate) fn notification(n: &Value) -> String {
+    let channels: Vec<&str> = n["channels"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let mut state = field(n, "state").to_owned();
+    // Waiting and suppressed carry their reason as a word, a dead letter as an object.
+    let reason = n["reason"].as_str().or_else(|| n["reason"]["reason"].as_str());
+    if let Some(reason) = reason {
+        let _ = write!(state, ": {reason}");
+    }
+    format!(
+        "{}  {} to {} by {}  {state}  attempts {}",
+        field(n, "id"),
+        rule(&n["rule"]),
+        field(n, "role"),
+        channels.join(","),
+        n["attempts"],
+    )
+}
+
+fn rule(rule: &Value) -> String {
+    format!("{}/{}", field(rule, "template"), rule["index"])
+}
+
+/// One line of a timeline in words: what happened, then its facts in a steady order.
+fn happening(line: &Value) -> String {
+    let mut text = field(line, "what").replace('_', " ");
+    let Some(facts) = line.as_object() else { return text };
+    for (name, value) in facts {
+        if matches!(name.as_str(), "what" | "at" | "time" | "notification") || value.is_null() {
+            continue;
+        }
+        let shown = match value {
+            Value::String(word) => word.clone(),
+            Value::Object(_) if name == "rule" => rule(value),
+            other if matches!(name.as_str(), "until" | "due_at") => {
+                other.as_i64().map_or_else(|| other.to_string(), |ms| crate::clock::Time::from_millis(ms).to_string())
+            }
+            other => other.to_string().replace('"', ""),
+        };
+        let _ = write!(text, "  {name} {shown}");
+    }
+    text
+}
+
+/// A table of equal columns: the header names the fields.
+pub(crate) fn table(rows: &[Value], columns: &[&str]) -> String {
+    let cell = |row: &Value, name: &str| match row.pointer(&format!("/{}", name.replace('.', "/"))) {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    };
+    let mut lines: Vec<Vec<String>> = vec![columns.iter().map(|c| (*c).to_owned()).collect()];
+    lines.extend(rows.iter().map(|row| columns.iter().map(|c| cell(row, c)).collect()));
+    let widths: Vec<usize> =
+        (0..columns.len()).map(|i| lines.iter().map(|l| l[i].chars().count()).max().unwrap_or(0)).collect();
+    let mut text = String::new();
+    for line in lines {
+        let padded: Vec<String> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let _ = writeln!(text, "{}", padded.join("  ").trim_end());
+    }
+    text
+}
