@@ -1,0 +1,21 @@
+//! One integration binary. A tour, in the order of an event:
+//!
+//! * `house`: the rules of the house that no compiler checks (who may use whom, who may expose a person);
+//! * `support`: a whole relay on loopback, with scriptable catchers;
+//! * `process`: the real binary, with catchers that survive it;
+//! * `pipeline`: webhook in, message out: read this first;
+//! * `fixtures`: every documented event through the real intake;
+//! * `outcomes`: every answer a provider can give;
+//! * `crash`: `kill -9` of the real binary;
+//! * `canary`: a planted person, looked for in every byte the relay writes.
+
+#![allow(unreachable_pub, reason = "nobody outside can reach a test")]
+
+mod canary;
+mod crash;
+mod fixtures;
+mod house;
+mod outcomes;
+mod pipeline;
+mod process;
+mod support;

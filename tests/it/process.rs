@@ -1,0 +1,167 @@
+//! The real binary as a process, with catchers in the test that survive it.
+//!
+//! Promises: the very commands that people type; nothing of the surrounding environment; a process never outlives its test.
+//! Never: a port that another process was given.
+
+use std::fs::{File, OpenOptions};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+use sealpost::sink::sms::SmsSink;
+use sealpost::sink::smtp::SmtpSink;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{self, PATIENCE, Setup, breath, configuration};
+
+/// An installation: a directory with keys and configuration, and the process if it runs.
+pub struct Installation {
+    pub dir: TempDir,
+    pub smtp: SmtpSink,
+    pub sms: SmsSink,
+    pub intake: SocketAddr,
+    config: PathBuf,
+    child: Option<Child>,
+}
+
+impl Installation {
+    /// Makes keys and configuration; starts nothing but the catchers.
+    pub async fn new(setup: Setup) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let smtp = SmtpSink::start(setup.smtp.clone(), None).await.expect("mail catcher starts");
+        let sms = SmsSink::start(setup.sms.clone()).await.expect("SMS catcher starts");
+        let intake = free_port();
+        let setup = Setup { intake: intake.port(), ..setup };
+        let config = dir.path().join("sealpost.toml");
+        let toml = configuration(dir.path(), smtp.address().port(), sms.address().port(), &setup);
+        std::fs::write(&config, toml).expect("configuration can be written");
+        let this = Self { dir, smtp, sms, intake, config, child: None };
+        this.must(&["keys", "init"]);
+        this
+    }
+
+    /// The storage directory.
+    pub fn storage(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// Where logs go: the standard error of every run, one after the other.
+    pub fn log(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.storage().join("admin.sock")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sealpost"));
+        command.env_clear().current_dir(self.dir.path()).arg("--config").arg(&self.config).args(arguments);
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).stdin(Stdio::null()).output().expect("the binary runs")
+    }
+
+    /// Runs a command that must succeed; what it printed.
+    pub fn must(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?} ended with {}: {said}", output.status);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Starts the daemon and waits until it takes events.
+    pub async fn start(&mut self) {
+        let log = || -> File {
+            let opened = OpenOptions::new().create(true).append(true).open(self.log());
+            opened.expect("a log can be opened")
+        };
+        let mut command = self.command(&["run"]);
+        command.stdin(Stdio::null()).stdout(log()).stderr(log());
+        self.child = Some(command.spawn().expect("the binary starts"));
+        let ready = async {
+            while !matches!(support::ask(&self.socket(), "GET", "/readyz", None).await, Ok((200, _))) {
+                let child = self.child.as_mut().expect("just started");
+                if let Some(status) = child.try_wait().expect("a child can be asked") {
+                    panic!("the daemon ended with {status}: {}", tail(&self.dir.path().join("log")));
+                }
+                breath().await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, ready).await;
+        waited.unwrap_or_else(|_| panic!("the daemon never became ready: {}", tail(&self.log())));
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().expect("the daemon runs");
+        child.kill().expect("a child can be killed");
+        child.wait().expect("a killed child can be waited for");
+    }
+
+    /// SIGTERM; how it ended.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("the daemon runs");
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a child can be told to stop");
+        let ended = async {
+            loop {
+                if let Some(status) = child.try_wait().expect("a child can be asked") {
+                    return status;
+                }
+                breath().await;
+            }
+        };
+        let ended = tokio::time::timeout(PATIENCE, ended).await;
+        ended.unwrap_or_else(|_| panic!("the daemon did not stop: {}", tail(&self.log())))
+    }
+
+    /// Asks the daemon.
+    pub async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> (u16, String) {
+        support::ask(&self.socket(), method, path, body).await.expect("the daemon answers")
+    }
+
+    /// What is known of an event, once all its notifications rest.
+    pub async fn settled(&self, event_id: &str) -> Value {
+        let search = json!({ "by": "event_id", "value": event_id });
+        let looks = async {
+            loop {
+                let (status, text) = self.ask("POST", "/v1/events/find", Some(search.clone())).await;
+                assert_eq!(status, 200, "{text}");
+                let answer: Value = serde_json::from_str(&text).expect("the daemon answers in JSON");
+                if let Some(found) = answer["found"].get(0).filter(|found| support::rests(found)) {
+                    return found.clone();
+                }
+                breath().await;
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, looks).await;
+        found.unwrap_or_else(|_| panic!("{event_id} does not settle: {}", tail(&self.log())))
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A port that stays free between two runs: below those that systems give to connections and to whoever asks for any.
+fn free_port() -> SocketAddr {
+    let addresses = std::iter::repeat_with(|| SocketAddr::from(([127, 0, 0, 1], fastrand::u16(20_000..32_000))));
+    addresses.take(100).find(|address| TcpListener::bind(address).is_ok()).expect("one port in a hundred is free")
+}
+
+/// The last lines of a log, for a test that fails.
+fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
