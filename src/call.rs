@@ -34,7 +34,7 @@ pub fn request(
     method: Method,
     path: &str,
     headers: &[(&str, &str)],
-    body: Vec<u8>,
+    body: impl Into<Bytes>,
 ) -> Result<Request<Full<Bytes>>, CallError> {
     let mut request = Request::builder()
         .method(method)
@@ -44,7 +44,7 @@ pub fn request(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    Ok(request.body(Full::new(Bytes::from(body)))?)
+    Ok(request.body(Full::new(body.into()))?)
 }
 
 /// Sends one request over `stream` and reads the answer.

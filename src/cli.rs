@@ -109,6 +109,8 @@ async fn carry_out(args: Args, env: &BTreeMap<String, String>) -> anyhow::Result
             return daemon::run(load(file, env)?).await;
         }
         Command::Demo { once, port } => return daemon::demo(once, port).await,
+        Command::Bench(bench) => return daemon::bench(&bench, format).await,
+        Command::BenchPart { part } => return daemon::bench_part(&part).await,
         Command::Check { templates } => return check::check(file, templates.as_deref(), env),
         Command::Config(ConfigCommand::Show) => return check::show(file, env),
         Command::Render(render) => return render::render(&render, load_for_render(file, env)),
@@ -188,6 +190,8 @@ async fn ask(client: &Client, command: Command, format: Format, by: &str) -> any
         Command::Brake(BrakeCommand::Release { template }) => operate::release_brake(client, &template, by).await,
         Command::Run
         | Command::Demo { .. }
+        | Command::Bench(_)
+        | Command::BenchPart { .. }
         | Command::Check { .. }
         | Command::Config(_)
         | Command::Render(_)

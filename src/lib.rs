@@ -5,6 +5,7 @@
 
 pub mod cli;
 
+pub mod bench;
 pub mod demo;
 
 pub mod app;

@@ -127,6 +127,11 @@ pub enum TemplateSource {
     Dir(PathBuf),
 }
 
+/// The shipped templates as files: path within the folder, with `/` between folders, and text.
+pub fn shipped() -> impl Iterator<Item = (&'static str, &'static str)> {
+    source::embedded()
+}
+
 impl TemplateSet {
     /// Loads and checks everything; all faults at once. With `allow`, category, reads and senders are checked against the
     /// platform's permission and templates without an entry are left out; without it (a marketer's laptop) every template loads.

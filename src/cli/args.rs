@@ -43,6 +43,15 @@ pub(super) enum Command {
         #[arg(long, default_value_t = 8025)]
         port: u16,
     },
+    /// Measure the relay on this machine, with its own load and catchers, on loopback
+    Bench(Bench),
+    /// A helper process of the bench
+    #[command(hide = true)]
+    BenchPart {
+        /// Which
+        #[arg(value_parser = ["sink", "bare"])]
+        part: String,
+    },
     /// Find every fault of configuration, rules and templates
     ///
     /// Without a configuration it checks templates alone, on a laptop without keys or vault.
@@ -104,6 +113,25 @@ pub(super) enum Command {
         #[arg(long, value_name = "HOST:PORT")]
         url: Option<String>,
     },
+}
+
+#[derive(ClapArgs)]
+pub(super) struct Bench {
+    /// Made-up customers in the vault
+    #[arg(long, default_value_t = 100_000)]
+    pub(super) contacts: u32,
+    /// Events that become a mail each, and as many that become a text message
+    #[arg(long, default_value_t = 50_000)]
+    pub(super) messages: u64,
+    /// Connections that post events at once
+    #[arg(long, default_value_t = 64)]
+    pub(super) clients: usize,
+    /// Seconds of each phase without messages
+    #[arg(long, default_value_t = 5)]
+    pub(super) seconds: u64,
+    /// Requests a second of the phase with its own pace
+    #[arg(long, default_value_t = 1_000)]
+    pub(super) rate: u32,
 }
 
 #[derive(Subcommand)]

@@ -1,10 +1,11 @@
-//! `run`, `demo`, `keys`, `probe`.
+//! `run`, `demo`, `bench`, `keys`, `probe`.
 //!
 //! Promises: the first signal drains, the second exits at once; no core dump can hold a person.
 //! Never: a listener before everything is checked.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use axum::http::Method;
@@ -13,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, House};
+use crate::bench;
 use crate::call::{exchange, request};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -20,7 +22,8 @@ use crate::demo::{self, Demo};
 use crate::seal::Keyring;
 use crate::telemetry::{Metrics, logs};
 
-use super::print;
+use super::support::Format;
+use super::{args, print};
 
 /// `run`
 pub(super) async fn run(config: Arc<Config>) -> anyhow::Result<()> {
@@ -55,6 +58,28 @@ pub(super) async fn demo(once: bool, port: u16) -> anyhow::Result<()> {
         bail!("{} steps of the demo did not end as they should", report.wrong);
     }
     Ok(())
+}
+
+/// `bench`
+pub(super) async fn bench(given: &args::Bench, format: Format) -> anyhow::Result<()> {
+    let plan = bench::Plan {
+        contacts: given.contacts,
+        messages: given.messages,
+        clients: given.clients,
+        phase: Duration::from_secs(given.seconds),
+        rate: given.rate,
+    };
+    let report = bench::run(plan, print::err).await?;
+    match format {
+        Format::Json => print::out(&serde_json::to_string_pretty(&report)?),
+        Format::Text => print::out(report.table().trim_end()),
+    }
+    Ok(())
+}
+
+/// `bench-part`
+pub(super) async fn bench_part(word: &str) -> anyhow::Result<()> {
+    bench::play_part(bench::Part::of(word).with_context(|| format!("no part of the bench is called {word}"))?).await
 }
 
 /// `keys init`

@@ -73,7 +73,10 @@ async fn act(demo: &Demo, step: &Step) -> anyhow::Result<()> {
             let found = find(demo, event_id).await?;
             Ok(found.filter(|found| match reason {
                 None => rests(found),
-                Some(reason) => outcomes(found).all(|outcome| outcome.ends_with(reason)),
+                Some(reason) => {
+                    let mut outcomes = outcomes(found).peekable();
+                    outcomes.peek().is_some() && outcomes.all(|outcome| outcome.ends_with(reason))
+                }
             }))
         })
         .await

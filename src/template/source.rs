@@ -21,11 +21,16 @@ use embedded::EMBEDDED;
 /// Texts by path below the root, with `/` between folders.
 pub(super) type Files = BTreeMap<Arc<str>, String>;
 
+/// What was compiled in.
+pub(super) fn embedded() -> impl Iterator<Item = (&'static str, &'static str)> {
+    EMBEDDED.iter().copied()
+}
+
 /// Reads all files of a source.
 pub(super) fn read(source: &TemplateSource) -> (Files, Vec<Issue>) {
     match source {
         TemplateSource::Embedded => {
-            (EMBEDDED.iter().map(|(path, text)| (Arc::from(*path), (*text).to_owned())).collect(), Vec::new())
+            (embedded().map(|(path, text)| (Arc::from(path), text.to_owned())).collect(), Vec::new())
         }
         TemplateSource::Dir(dir) => {
             let (mut files, mut issues) = (Files::new(), Vec::new());

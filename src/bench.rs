@@ -1,0 +1,149 @@
+//! The bench: load generator, relay and catchers as separate processes on loopback, measured from outside.
+//!
+//! Promises: the relay is this very binary, started with `run` on a configuration file of its own; nothing leaves the machine;
+//! every figure comes with what it is to be held against (a bare server, a bare SMTP client) from the same run and with
+//! the noise of that run; made-up people only; it stops by itself and leaves no process and no file behind.
+//! Never: a figure for work that was not done: an answer that was not 200, or a mail that did not arrive, fails the run.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+
+mod child;
+mod client;
+mod event;
+mod figures;
+mod load;
+mod part;
+mod setup;
+
+pub use figures::Report;
+pub use part::{Part, play as play_part};
+
+use child::{Child, Spent};
+use event::{Events, Kind};
+use figures::{EndToEnd, Latency, Memory, Ratios};
+use load::Pace;
+use setup::Site;
+
+/// How much is asked of the relay.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Customers in the vault.
+    pub contacts: u32,
+    /// Events that become a mail each, and as many again that become a text message.
+    pub messages: u64,
+    /// Connections that post events at once.
+    pub clients: usize,
+    /// How long each of the phases without messages lasts.
+    pub phase: Duration,
+    /// Requests a second of the phase that keeps its own time.
+    pub rate: u32,
+}
+
+/// Longest time without a single new message before the bench gives up.
+const STALLED: Duration = Duration::from_secs(30);
+
+/// Runs everything, telling each phase as it begins.
+///
+/// # Errors
+/// When a process cannot be started, an answer is not 200, or messages do not arrive.
+pub async fn run(plan: Plan, mut tell: impl FnMut(&str)) -> anyhow::Result<Report> {
+    tell("starting the catchers and a bare server");
+    let mut sink = Child::part(Part::Sink).await?;
+    let bare = Child::part(Part::Bare).await?;
+    let bare_at = bare.address("intake")?;
+
+    tell("bare server: the same accept loop, nothing behind it");
+    let unmeasured = Events::new(Kind::Ignored, plan.contacts);
+    let before = load::drive(bare_at, &unmeasured, Pace::Flat { clients: plan.clients, lasts: plan.phase }).await?;
+
+    tell("bare SMTP client: the relay's own session, nothing in front of it");
+    let site = Site::lay(&sink)?;
+    let bare_smtp = client::mails_per_second(&site, &mut sink, plan.messages).await?;
+
+    tell(&format!("starting the relay and loading {} customers", plan.contacts));
+    let relay = Child::relay(&site).await?;
+    let ready_after = site.wait_until_ready(&relay).await?;
+    site.load_customers(plan.contacts).await?;
+    let idle = relay.spent()?;
+
+    tell(&format!("acknowledgements: {} clients, as fast as they are answered", plan.clients));
+    let acknowledged =
+        load::drive(site.intake, &unmeasured, Pace::Flat { clients: plan.clients, lasts: plan.phase }).await?;
+    site.wait_until_planned().await?;
+    tell(&format!("acknowledgements: {} a second", plan.rate));
+    let steady =
+        load::drive(site.intake, &unmeasured, Pace::Steady { per_second: plan.rate, lasts: plan.phase }).await?;
+    site.wait_until_planned().await?;
+
+    tell(&format!("end to end: {} events become mails", plan.messages));
+    let mails = end_to_end(plan, Kind::Mail, &site, &relay, &mut sink).await?;
+    tell(&format!("end to end: {} events become text messages", plan.messages));
+    let texts = end_to_end(plan, Kind::Text, &site, &relay, &mut sink).await?;
+
+    let peak = relay.spent()?;
+    let events = acknowledged.answered + steady.answered + 2 * plan.messages;
+    let bytes_per_event = site.bytes_of_ledger()? / events.max(1);
+    relay.stop().await.context("the relay did not drain")?;
+    tell("bare server again: how much the machine itself wavers");
+    let after = load::drive(bare_at, &unmeasured, Pace::Flat { clients: plan.clients, lasts: plan.phase }).await?;
+
+    let bare_rate = f64::midpoint(before.per_second(), after.per_second());
+    Ok(Report {
+        machine: figures::Machine::here(),
+        plan: figures::PlanTold::from(plan),
+        noise: (before.per_second() - after.per_second()).abs() / bare_rate,
+        bare_server: Latency::of(&before),
+        bare_smtp_per_second: bare_smtp,
+        acknowledged: Latency::of(&acknowledged),
+        steady: Latency::of(&steady),
+        ratios: Ratios {
+            acknowledged_to_bare_server: acknowledged.per_second() / bare_rate,
+            mails_to_bare_smtp: mails.per_second / bare_smtp,
+        },
+        mails,
+        texts,
+        memory: Memory { idle_bytes: idle.resident, peak_bytes: peak.peak },
+        ready_after_ms: u64::try_from(ready_after.as_millis()).unwrap_or(u64::MAX),
+        ledger_bytes_per_event: bytes_per_event,
+    })
+}
+
+/// Posts events that each become one message and waits for the last of them.
+async fn end_to_end(plan: Plan, kind: Kind, site: &Site, relay: &Child, sink: &mut Child) -> anyhow::Result<EndToEnd> {
+    let events = Events::new(kind, plan.contacts);
+    let caught_before = sink.caught(kind).await?;
+    let (relay_before, sink_before) = (relay.spent()?, sink.spent()?);
+    let started = std::time::Instant::now();
+    let posted =
+        load::drive(site.intake, &events, Pace::Counted { clients: plan.clients, requests: plan.messages }).await?;
+    let mut last = (caught_before, std::time::Instant::now());
+    loop {
+        let caught = sink.caught(kind).await?;
+        if caught - caught_before >= plan.messages {
+            break;
+        }
+        if caught > last.0 {
+            last = (caught, std::time::Instant::now());
+        }
+        ensure!(
+            last.1.elapsed() < STALLED,
+            "{} of {} messages arrived, then none for {STALLED:?}; {}",
+            caught - caught_before,
+            plan.messages,
+            site.hint()
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let took = started.elapsed();
+    let (relay_spent, sink_spent) = (relay.spent()? - relay_before, sink.spent()? - sink_before);
+    Ok(EndToEnd::new(plan.messages, took, &posted, relay_spent, sink_spent))
+}
+
+impl std::ops::Sub for Spent {
+    type Output = Duration;
+    fn sub(self, earlier: Self) -> Duration {
+        self.cpu.saturating_sub(earlier.cpu)
+    }
+}

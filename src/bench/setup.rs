@@ -1,0 +1,192 @@
+//! The installation a bench makes for its relay: a directory with configuration, templates, keys and made-up customers.
+//!
+//! Promises: the real file format through the real loader, the shipped templates, customers through the vault's own door;
+//! everything is removed when the bench ends.
+//! Never: a setting that an operator could not make.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use axum::http::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::call::{exchange, request};
+use crate::config::Config;
+use crate::template;
+
+use super::child::Child;
+use super::event::FIRST_CUSTOMER;
+
+/// The header value that the bench's source asks for.
+pub(super) const KEY: &str = "bench-key-not-a-secret";
+/// Customers of one request to the vault's door.
+const BATCH: u64 = 1_000;
+/// How long the relay may take to be ready, or to plan what it acknowledged.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The installation.
+pub(super) struct Site {
+    /// Where the relay takes events.
+    pub(super) intake: SocketAddr,
+    /// Its configuration file.
+    pub(super) config: PathBuf,
+    /// What that file says.
+    pub(super) loaded: Config,
+    /// Where its log goes.
+    pub(super) log: PathBuf,
+    admin: SocketAddr,
+    // Removed with everything in it when the bench ends.
+    _dir: TempDir,
+}
+
+impl Site {
+    /// Makes everything but the keys, with the catchers as ways out.
+    pub(super) fn lay(sink: &Child) -> anyhow::Result<Self> {
+        let dir = tempfile::Builder::new().prefix("sealpost-bench-").tempdir().context("temporary directory")?;
+        let (intake, admin) = (free_port()?, free_port()?);
+        let at = |name: &str| dir.path().join(name);
+        write_templates(&at("templates"))?;
+        let text = include_str!("setup.toml")
+            .replace("@intake", &intake.to_string())
+            .replace("@admin", &admin.to_string())
+            .replace("@dir", &dir.path().display().to_string())
+            .replace("@smtp", &sink.address("smtp")?.port().to_string())
+            .replace("@sms", &sink.address("sms")?.to_string());
+        let config = at("sealpost.toml");
+        std::fs::write(&config, text).context("the bench's configuration")?;
+        let loaded = Config::load(Some(&config), &std::collections::BTreeMap::new())?.config;
+        Ok(Self { intake, config, loaded, log: at("log"), admin, _dir: dir })
+    }
+
+    /// Waits until the relay takes events; how long that took.
+    pub(super) async fn wait_until_ready(&self, relay: &Child) -> anyhow::Result<Duration> {
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
+            ensure!(relay.runs(), "the relay ended: {}", self.hint());
+            if self.is_ready().await.unwrap_or(false) {
+                return Ok(started.elapsed());
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        bail!("the relay is not ready: {}", self.hint());
+    }
+
+    async fn is_ready(&self) -> anyhow::Result<bool> {
+        let stream = TcpStream::connect(self.admin).await?;
+        Ok(exchange(stream, request(Method::GET, "/readyz", &[], Vec::new())?).await?.0.is_success())
+    }
+
+    /// Puts made-up customers into the vault.
+    pub(super) async fn load_customers(&self, contacts: u32) -> anyhow::Result<()> {
+        let mut first = 0;
+        while first < u64::from(contacts) {
+            let end = (first + BATCH).min(u64::from(contacts));
+            let rows: Vec<Value> = (first..end).map(customer).collect();
+            let answer = self.ask("/v1/vault/import", &json!({ "rows": rows })).await?;
+            ensure!(answer["faults"].as_array().is_some_and(Vec::is_empty), "customers were refused: {answer}");
+            first = end;
+        }
+        Ok(())
+    }
+
+    /// Waits until everything acknowledged so far is planned, so that the next phase begins with an idle relay.
+    pub(super) async fn wait_until_planned(&self) -> anyhow::Result<()> {
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
+            let stream = TcpStream::connect(self.admin).await?;
+            let (_, body) = exchange(stream, request(Method::GET, "/metrics", &[], Vec::new())?).await?;
+            let text = String::from_utf8_lossy(&body);
+            let backlog = text.lines().find_map(|line| line.strip_prefix("sealpost_journal_backlog "));
+            if backlog.context("the relay does not tell its backlog")?.trim() == "0" {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        bail!("the relay is still planning after {PATIENCE:?}")
+    }
+
+    async fn ask(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let stream = UnixStream::connect(&self.loaded.admin.socket).await.context("local socket")?;
+        let (status, answer) = exchange(stream, request(Method::POST, path, &[], body.to_string())?).await?;
+        ensure!(status.is_success(), "{path} answered {status}");
+        Ok(serde_json::from_slice(&answer)?)
+    }
+
+    /// Bytes that the ledger's files take on the disk.
+    pub(super) fn bytes_of_ledger(&self) -> anyhow::Result<u64> {
+        bytes_below(&self.loaded.storage.dir.join("ledger"))
+    }
+
+    /// The end of the relay's log: its lines name nobody.
+    pub(super) fn hint(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().rev().take(5).collect();
+        if lines.is_empty() { "its log is empty".into() } else { format!("its last words:\n{}", lines.join("\n")) }
+    }
+}
+
+/// The shipped templates, with a mail alone for one event and a text alone for another.
+fn write_templates(dir: &Path) -> anyhow::Result<()> {
+    for (path, text) in template::shipped() {
+        let Some(part) = path.strip_prefix("points-issued/") else {
+            if path.starts_with('_') {
+                write(&dir.join(path), text)?;
+            }
+            continue;
+        };
+        if part == "template.toml" {
+            let only = |event: &str, channel: &str| {
+                let (on, send) = (r#"on = ["pointsIssued"]"#, r#"send = ["email", "sms"]"#);
+                ensure!(text.contains(on) && text.contains(send), "the shipped template has changed: adapt the bench");
+                let on_new = format!(r#"on = ["{event}"]"#);
+                Ok(text.replace(on, &on_new).replace(send, &format!(r#"send = ["{channel}"]"#)))
+            };
+            write(&dir.join("points-mailed/template.toml"), &only("pointsIssued", "email")?)?;
+            write(&dir.join("points-texted/template.toml"), &only("pointsRedeemed", "sms")?)?;
+        } else if !part.starts_with("examples/") {
+            write(&dir.join("points-mailed").join(part), text)?;
+            write(&dir.join("points-texted").join(part), text)?;
+        }
+    }
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    let parent = path.parent().context("a file lies in a folder")?;
+    std::fs::create_dir_all(parent).context("templates of the bench")?;
+    std::fs::write(path, text).context("templates of the bench")
+}
+
+fn customer(number: u64) -> Value {
+    json!({
+        "customer_id": (FIRST_CUSTOMER + number).to_string(),
+        "external_id": format!("MG{number:07}"),
+        "first_name": (["Asha", "Bela", "Chen", "Lucía", "Tomasz"])[usize::try_from(number % 5).unwrap_or(0)],
+        "last_name": "Example",
+        "email": format!("customer{number}@example.com"),
+        "mobile": format!("+9199{number:08}"),
+        "locale": "en-IN",
+        "updated_at": "2026-01-01T00:00:00Z",
+    })
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+fn bytes_below(dir: &Path) -> anyhow::Result<u64> {
+    use std::os::unix::fs::MetadataExt;
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        // A file may be compacted away between two looks.
+        let Ok(meta) = std::fs::symlink_metadata(&path) else { continue };
+        bytes += if meta.is_dir() { bytes_below(&path)? } else { meta.blocks() * 512 };
+    }
+    Ok(bytes)
+}
