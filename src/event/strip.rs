@@ -10,7 +10,7 @@ pub(super) mod lookalike;
 
 use std::collections::BTreeMap;
 
-use keys::Key;
+use keys::{Key, Reading};
 use serde_json::{Map, Value};
 
 use super::names::plain;
@@ -21,8 +21,9 @@ const PATH_LENGTH: usize = 96;
 
 /// Strips `data` of the event `event`; counts what went by path.
 pub(super) fn strip(event: &str, data: &mut Value) -> BTreeMap<String, u64> {
-    let mut stripper = Stripper { event, path: vec!["data".into()], counts: BTreeMap::new() };
-    stripper.value(data, &Place { mode: Mode::Open, key: &Key::read("data", ""), parent: "" });
+    let mut stripper = Stripper { event, counts: BTreeMap::new() };
+    let root = Path { name: "data", named_after_somebody: false, above: None };
+    stripper.value(data, &Place { mode: Mode::Open, key: &Key::of("data", ""), parent: "", path: &root });
     stripper.counts
 }
 
@@ -39,16 +40,38 @@ enum Mode {
     Brand,
 }
 
+#[derive(Clone, Copy)]
 struct Place<'a> {
     mode: Mode,
     key: &'a Key,
     /// Plain name of what the key stands in.
     parent: &'a str,
+    path: &'a Path<'a>,
+}
+
+/// The names that lead to a place, from the innermost on. Written out only for what is counted.
+struct Path<'a> {
+    name: &'a str,
+    named_after_somebody: bool,
+    above: Option<&'a Path<'a>>,
+}
+
+impl Path<'_> {
+    fn is_at_the_top(&self) -> bool {
+        self.above.is_some_and(|above| above.above.is_none())
+    }
+
+    fn write(&self, out: &mut String) {
+        if let Some(above) = self.above {
+            above.write(out);
+            out.push('.');
+        }
+        out.push_str(if self.named_after_somebody { "*" } else { component(self.name) });
+    }
 }
 
 struct Stripper<'e> {
     event: &'e str,
-    path: Vec<String>,
     counts: BTreeMap<String, u64>,
 }
 
@@ -61,7 +84,7 @@ impl Stripper<'_> {
                     if item.is_object() || item.is_array() {
                         self.value(item, place);
                     } else if !self.stays(place, None, item) {
-                        self.count(item);
+                        self.count(item, place.path);
                         *item = Value::Null;
                     }
                 }
@@ -71,36 +94,48 @@ impl Stripper<'_> {
     }
 
     fn object(&mut self, map: &mut Map<String, Value>, place: &Place<'_>) {
-        let label = Label::of(map);
-        let entities: Vec<String> = map.iter().filter_map(|(key, value)| shared_entity(key, value)).collect();
-        let names: Vec<String> = map.keys().cloned().collect();
-        for name in names {
-            let Some(value) = map.get_mut(&name) else { continue };
-            let key = Key::read(&name, &place.key.plain);
-            let named_after_somebody = lookalike::surely(&name) || (lookalike::perhaps(&name) && !place.key.is_coded());
-            self.path.push(if named_after_somebody { "*".into() } else { component(&name) });
-            let inner = Place { mode: place.mode, key: &key, parent: &place.key.plain };
-            let own_entity = key.plain.strip_suffix("entityid").is_some_and(|stem| !entities.iter().any(|e| e == stem));
-            let goes = named_after_somebody
-                || match value {
-                    Value::Null | Value::Bool(_) => false,
-                    Value::Object(_) | Value::Array(_) => self.goes_whole(&inner, value),
-                    _ => own_entity || !self.stays(&inner, label.as_ref(), value),
-                };
-            if goes {
-                self.count(value);
-                // A brand's own field keeps its name where the name is the key.
-                if place.mode == Mode::Brand && label.is_none() && !named_after_somebody {
-                    *value = Value::Null;
-                } else {
-                    map.remove(&name);
-                }
-            } else {
-                let mode = within(&inner, value);
-                self.value(value, &Place { mode, ..inner });
-            }
-            self.path.pop();
+        let keys: Vec<Reading> = map.keys().map(|name| Key::of(name, &place.key.plain)).collect();
+        let members = || keys.iter().map(|key| &**key).zip(map.values());
+        let label = Label::of(members());
+        let entities: Vec<String> = members().filter_map(|(key, value)| shared_entity(key, value)).collect();
+        let mut read = keys.iter();
+        map.retain(|name, value| {
+            let key = read.next().expect("every member's key was read, in the same order");
+            self.keeps_member((name, key), value, place, label.as_ref(), &entities)
+        });
+    }
+
+    /// Strips a member; false if it goes.
+    fn keeps_member(
+        &mut self,
+        (name, key): (&str, &Key),
+        value: &mut Value,
+        place: &Place<'_>,
+        label: Option<&Label>,
+        entities: &[String],
+    ) -> bool {
+        let named_after_somebody = key.surely_somebody || (key.perhaps_somebody && !place.key.is_coded());
+        let path = Path { name, named_after_somebody, above: Some(place.path) };
+        let inner = Place { mode: place.mode, key, parent: &place.key.plain, path: &path };
+        let own_entity = || key.plain.strip_suffix("entityid").is_some_and(|stem| !entities.iter().any(|e| e == stem));
+        let goes = named_after_somebody
+            || match value {
+                Value::Null | Value::Bool(_) => false,
+                Value::Object(_) | Value::Array(_) => self.goes_whole(&inner, value),
+                _ => own_entity() || !self.stays(&inner, label, value),
+            };
+        if !goes {
+            let mode = within(&inner, value);
+            self.value(value, &Place { mode, ..inner });
+            return true;
         }
+        self.count(value, &path);
+        // A brand's own field keeps its name where the name is the key.
+        let keeps_name = place.mode == Mode::Brand && label.is_none() && !named_after_somebody;
+        if keeps_name {
+            *value = Value::Null;
+        }
+        keeps_name
     }
 
     /// An object or list that is taken out whole.
@@ -111,7 +146,7 @@ impl Stripper<'_> {
         if place.key.plain == "identifiers" {
             // Those of an activity are pairs of bill and transaction ids; those of a profile name somebody.
             let of_activity =
-                |item: &Value| item.as_object().is_some_and(|pair| Label::of(pair).is_some_and(|l| !l.of_person));
+                |item: &Value| item.as_object().is_some_and(|pair| Label::of_pair(pair).is_some_and(|l| !l.of_person));
             return !value.as_array().is_some_and(|items| items.iter().all(of_activity));
         }
         place.key.is_identifiers() || place.key.is_personal(place.parent)
@@ -124,7 +159,7 @@ impl Stripper<'_> {
             return true;
         }
         let (effective, valued) = match label {
-            Some(label) if label.is_value(&key.plain) => (&label.key, true),
+            Some(label) if label.is_value(&key.plain) => (&*label.key, true),
             _ => (key, false),
         };
         if effective.is_personal(if valued { "" } else { place.parent }) || key.is_doer() || key.is_identifiers() {
@@ -139,31 +174,30 @@ impl Stripper<'_> {
             },
             Mode::Strict => effective.is_harmless() || label.is_some() && Label::is_name(&key.plain) || key.is_reason(),
             // A bare name at the top is nobody's but the customer's.
-            Mode::Open => !(key.plain == "name" && self.path.len() == 2),
+            Mode::Open => !(key.plain == "name" && place.path.is_at_the_top()),
         };
         kept_by_name && !key.is_free_text(self.event) && looks_harmless(effective, value)
     }
 
     /// Counts every text and number in what goes.
-    fn count(&mut self, value: &Value) {
+    fn count(&mut self, value: &Value, path: &Path<'_>) {
         match value {
             Value::Object(map) => {
                 for (name, value) in map {
-                    self.path.push(component(name));
-                    self.count(value);
-                    self.path.pop();
+                    self.count(value, &Path { name, named_after_somebody: false, above: Some(path) });
                 }
             }
-            Value::Array(items) => items.iter().for_each(|item| self.count(item)),
+            Value::Array(items) => items.iter().for_each(|item| self.count(item, path)),
             Value::String(text) if text.trim().is_empty() => {}
             Value::String(_) | Value::Number(_) => {
-                let mut path = self.path.join(".");
-                let end = path.floor_char_boundary(PATH_LENGTH);
-                path.drain(end..);
-                if self.counts.len() >= PATH_LIMIT && !self.counts.contains_key(&path) {
-                    path = "data.*".into();
+                let mut written = String::with_capacity(PATH_LENGTH);
+                path.write(&mut written);
+                let end = written.floor_char_boundary(PATH_LENGTH);
+                written.drain(end..);
+                if self.counts.len() >= PATH_LIMIT && !self.counts.contains_key(&written) {
+                    written = "data.*".into();
                 }
-                *self.counts.entry(path).or_default() += 1;
+                *self.counts.entry(written).or_default() += 1;
             }
             Value::Null | Value::Bool(_) => {}
         }
@@ -204,7 +238,7 @@ fn is_code(text: &str) -> bool {
 
 /// What names a value in the same object: `{key, value}`, `{fieldName, previousValue, currentValue}`.
 struct Label {
-    key: Key,
+    key: Reading,
     of_update: bool,
     of_person: bool,
 }
@@ -218,28 +252,33 @@ impl Label {
         plain.ends_with("value") || plain == "values"
     }
 
-    fn of(map: &Map<String, Value>) -> Option<Self> {
-        let mut named: Option<(&str, String)> = None;
+    fn of_pair(map: &Map<String, Value>) -> Option<Self> {
+        let keys: Vec<Reading> = map.keys().map(|name| Key::of(name, "")).collect();
+        Self::of(keys.iter().map(|key| &**key).zip(map.values()))
+    }
+
+    fn of<'m>(members: impl Iterator<Item = (&'m Key, &'m Value)>) -> Option<Self> {
+        let mut named: Option<(&str, &str)> = None;
         let mut valued = false;
-        for (key, value) in map {
-            let key = plain(key);
+        for (key, value) in members {
+            let key = key.plain.as_str();
             valued |= key == "value" || key == "values" || key.ends_with("fieldvalue") || key == "identifiervalue";
-            valued |= matches!(key.as_str(), "previousvalue" | "currentvalue");
+            valued |= matches!(key, "previousvalue" | "currentvalue");
             if let Value::String(text) = value
                 && key != "fieldtype"
-                && Self::is_name(&key)
+                && Self::is_name(key)
             {
                 named = Some((text, key));
             }
         }
         let (text, key) = named.filter(|_| valued)?;
-        Some(Self { key: Key::read(text, ""), of_update: key == "fieldname", of_person: key == "identifiertype" })
+        Some(Self { key: Key::of(text, ""), of_update: key == "fieldname", of_person: key == "identifiertype" })
     }
 }
 
 /// For `entityType: USERGROUP2` the stem of the matching `entityId`, which may stay: a group, a till or a store is nobody.
-fn shared_entity(key: &str, value: &Value) -> Option<String> {
-    let stem = plain(key).strip_suffix("entitytype")?.to_owned();
+fn shared_entity(key: &Key, value: &Value) -> Option<String> {
+    let stem = key.plain.strip_suffix("entitytype")?.to_owned();
     let kind = plain(value.as_str()?);
     let shared =
         ["usergroup", "till", "store", "zone", "concept", "org", "program"].iter().any(|k| kind.starts_with(k));
@@ -247,10 +286,10 @@ fn shared_entity(key: &str, value: &Value) -> Option<String> {
 }
 
 /// A key as part of a path: bounded, and without the number that tells one card from the next.
-fn component(name: &str) -> String {
+fn component(name: &str) -> &str {
     let fits = name.len() <= 40 && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b' '));
     let name = name.trim_end_matches(|c: char| c.is_ascii_digit());
-    if fits && !name.is_empty() && !lookalike::perhaps(name) { name.into() } else { "*".into() }
+    if fits && !name.is_empty() && !lookalike::perhaps(name) { name } else { "*" }
 }
 
 #[cfg(test)]

@@ -4,22 +4,70 @@
 //! Never: a name that keeps a value which another list calls personal: the personal lists are asked first.
 
 mod lists;
+mod vocabulary;
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::super::names::plain;
+use super::lookalike;
 use lists::*;
+use vocabulary::FIELDS;
 
-/// A field's name, read once.
+/// What a field's name says.
 pub(super) struct Key {
     /// Lower case, letters and digits only.
     pub(super) plain: String,
-    words: Vec<String>,
+    /// Is itself a mail address or a phone number, for sure or by its looks.
+    pub(super) surely_somebody: bool,
+    pub(super) perhaps_somebody: bool,
+    personal: bool,
+    /// Personal unless it stands in a store, a till or a catalogue thing: those have external ids too.
+    outside: bool,
+    person: bool,
+    stays_of_a_person: bool,
+    identifiers: bool,
+    doer: bool,
+    brand_defined: bool,
+    open_ended: bool,
+    free_text: bool,
+    note: bool,
+    reason: bool,
+    coded: bool,
+    harmless: bool,
+    harmless_update: bool,
 }
 
+/// A key that was read before, or one of its own.
+pub(super) enum Reading {
+    Documented(&'static Key),
+    Other(Box<Key>),
+}
+
+impl std::ops::Deref for Reading {
+    type Target = Key;
+    fn deref(&self) -> &Key {
+        match self {
+            Self::Documented(key) => key,
+            Self::Other(key) => key,
+        }
+    }
+}
+
+/// Every event has the same few hundred names in it.
+static DOCUMENTED: LazyLock<HashMap<&'static str, Key>> =
+    LazyLock::new(|| FIELDS.iter().map(|name| (*name, Key::read(name, ""))).collect());
+
 impl Key {
-    /// Reads a name. `parent` helps where a name alone says little (`transaction.number`).
-    pub(super) fn read(key: &str, parent: &str) -> Self {
+    /// What a name says. `parent` helps where a name alone says little (`transaction.number`).
+    pub(super) fn of(key: &str, parent: &str) -> Reading {
+        match DOCUMENTED.get(key) {
+            Some(known) => Reading::Documented(known),
+            None => Reading::Other(Box::new(Self::read(key, parent))),
+        }
+    }
+
+    fn read(key: &str, parent: &str) -> Self {
         let name = plain(key);
         // A stray space may stand inside a word or between two: read it both ways.
         let joined: String = key.chars().filter(|c| !c.is_whitespace()).collect();
@@ -30,63 +78,112 @@ impl Key {
         if matches!(name.as_str(), "number" | "no") {
             words.splice(0..0, split(parent));
         }
-        Self { plain: name, words }
+        Words { name: key, plain: &name, words: &words }.judge()
+    }
+
+    /// Something of a person, by its name. `parent` is plain.
+    pub(super) fn is_personal(&self, parent: &str) -> bool {
+        let of_place =
+            || ["store", "till", "zone", "concept", "reward", "product"].iter().any(|thing| parent.contains(thing));
+        self.personal || (self.outside && !of_place())
+    }
+
+    pub(super) fn is_person(&self) -> bool {
+        self.person
+    }
+
+    pub(super) fn stays_of_a_person(&self) -> bool {
+        self.stays_of_a_person
+    }
+
+    pub(super) fn is_identifiers(&self) -> bool {
+        self.identifiers
+    }
+
+    pub(super) fn is_doer(&self) -> bool {
+        self.doer
+    }
+
+    /// Fields that each brand defines for itself: any of them may be personal (reference 5).
+    pub(super) fn is_brand_defined(&self) -> bool {
+        self.brand_defined
+    }
+
+    /// Objects that take whatever a caller put into an API call.
+    pub(super) fn is_open_ended(&self) -> bool {
+        self.open_ended
+    }
+
+    /// `notes` are typed by people, except the engine's own about tiers.
+    pub(super) fn is_free_text(&self, event: &str) -> bool {
+        self.free_text || (self.note && !event.starts_with("tier"))
+    }
+
+    /// Either a code from a list or a sentence somebody typed: the value tells.
+    pub(super) fn is_reason(&self) -> bool {
+        self.reason
+    }
+
+    /// Ten or more digits in it are no phone number.
+    pub(super) fn is_coded(&self) -> bool {
+        self.coded
+    }
+
+    /// Stays where only known harmless fields stay. A bare `id` there may be anybody's.
+    pub(super) fn is_harmless(&self) -> bool {
+        self.harmless
+    }
+
+    pub(super) fn is_harmless_update(&self) -> bool {
+        self.harmless_update
+    }
+}
+
+/// A name taken apart.
+struct Words<'w> {
+    name: &'w str,
+    plain: &'w str,
+    words: &'w [String],
+}
+
+impl Words<'_> {
+    fn judge(&self) -> Key {
+        let name = self.plain;
+        let is = |list: &[&str]| list.contains(&name);
+        let ends = |list: &[&str]| list.iter().any(|end| name.ends_with(end));
+        let coded = self.is_coded();
+        Key {
+            plain: name.to_owned(),
+            surely_somebody: lookalike::surely(self.name),
+            perhaps_somebody: lookalike::perhaps(self.name),
+            personal: has_personal_part(name) || is(PERSONAL_NAMES) || self.any(PERSONAL_WORDS),
+            outside: name.starts_with("externalid") && name != "externalidentifier",
+            person: is(PERSONS),
+            stays_of_a_person: is(PERSON_KEEPS),
+            identifiers: name.ends_with("customeridentifiers") || is(IDENTIFIERS),
+            doer: is(DOERS),
+            brand_defined: ends(&["customfields", "extendedfields", "customfield", "extendedfield"]),
+            open_ended: is(&[
+                "requestattributes",
+                "additionalattributes",
+                "behavioraleventattributes",
+                "profiles",
+                "accounts",
+            ]),
+            free_text: is(FREE_TEXT),
+            note: is(&["note", "notes"]),
+            reason: ends(&["reason", "reasonnote"]) || name == "actor",
+            coded,
+            harmless: name != "id" && (coded || self.any(HARMLESS)),
+            harmless_update: is(HARMLESS_UPDATES),
+        }
     }
 
     fn any(&self, list: &[&str]) -> bool {
         self.words.iter().any(|word| list.contains(&word.as_str()))
     }
 
-    /// Something of a person, by its name. `parent` is plain.
-    pub(super) fn is_personal(&self, parent: &str) -> bool {
-        let name = self.plain.as_str();
-        // Stores, tills and catalogue things have external ids too.
-        let outside = name.starts_with("externalid") && name != "externalidentifier";
-        let of_place =
-            ["store", "till", "zone", "concept", "reward", "product"].iter().any(|thing| parent.contains(thing));
-        has_personal_part(name) || PERSONAL_NAMES.contains(&name) || self.any(PERSONAL_WORDS) || (outside && !of_place)
-    }
-
-    pub(super) fn is_person(&self) -> bool {
-        PERSONS.contains(&self.plain.as_str())
-    }
-
-    pub(super) fn stays_of_a_person(&self) -> bool {
-        PERSON_KEEPS.contains(&self.plain.as_str())
-    }
-
-    pub(super) fn is_identifiers(&self) -> bool {
-        self.plain.ends_with("customeridentifiers") || IDENTIFIERS.contains(&self.plain.as_str())
-    }
-
-    pub(super) fn is_doer(&self) -> bool {
-        DOERS.contains(&self.plain.as_str())
-    }
-
-    /// Fields that each brand defines for itself: any of them may be personal (reference 5).
-    pub(super) fn is_brand_defined(&self) -> bool {
-        ["customfields", "extendedfields", "customfield", "extendedfield"].iter().any(|end| self.plain.ends_with(end))
-    }
-
-    /// Objects that take whatever a caller put into an API call.
-    pub(super) fn is_open_ended(&self) -> bool {
-        ["requestattributes", "additionalattributes", "behavioraleventattributes", "profiles", "accounts"]
-            .contains(&self.plain.as_str())
-    }
-
-    /// `notes` are typed by people, except the engine's own about tiers.
-    pub(super) fn is_free_text(&self, event: &str) -> bool {
-        FREE_TEXT.contains(&self.plain.as_str())
-            || (matches!(self.plain.as_str(), "note" | "notes") && !event.starts_with("tier"))
-    }
-
-    /// Either a code from a list or a sentence somebody typed: the value tells.
-    pub(super) fn is_reason(&self) -> bool {
-        self.plain.ends_with("reason") || self.plain.ends_with("reasonnote") || self.plain == "actor"
-    }
-
-    /// Ten or more digits in it are no phone number.
-    pub(super) fn is_coded(&self) -> bool {
+    fn is_coded(&self) -> bool {
         let number = ["number", "no", "num"].iter().any(|end| self.plain.ends_with(end));
         let small = ["id", "ids", "code", "date", "time", "millis", "identifier"];
         self.any(CODED)
@@ -94,15 +191,6 @@ impl Key {
             || self.words.last().is_some_and(|word| CODED_LAST.contains(&word.as_str()))
             || (number && (self.any(NUMBERED) || NUMBERED.iter().any(|thing| self.plain.starts_with(thing))))
             || (self.words.len() > 1 && self.words.last().is_some_and(|word| word == "value"))
-    }
-
-    /// Stays where only known harmless fields stay. A bare `id` there may be anybody's.
-    pub(super) fn is_harmless(&self) -> bool {
-        self.plain != "id" && (self.is_coded() || self.any(HARMLESS))
-    }
-
-    pub(super) fn is_harmless_update(&self) -> bool {
-        HARMLESS_UPDATES.contains(&self.plain.as_str())
     }
 }
 
@@ -177,6 +265,14 @@ mod tests {
     }
 
     #[test]
+    fn no_documented_name_needs_its_parent_to_be_understood() {
+        for name in FIELDS {
+            let (alone, within) = (Key::read(name, ""), Key::read(name, "transaction"));
+            assert_eq!((alone.plain, alone.coded), (within.plain, within.coded), "{name}");
+        }
+    }
+
+    #[test]
     fn a_name_says_whether_it_is_personal_and_whether_digits_may_stay() {
         // name, parent, personal, coded
         let cases = [
@@ -207,7 +303,7 @@ mod tests {
             ("targetGroupName", "data", false, false),
         ];
         for (name, parent, personal, coded) in cases {
-            let key = Key::read(name, parent);
+            let key = Key::of(name, parent);
             assert_eq!((key.is_personal(&plain(parent)), key.is_coded()), (personal, coded), "{parent}.{name}");
         }
     }

@@ -10,12 +10,18 @@ const INTERNATIONAL: std::ops::RangeInclusive<usize> = 8..=15;
 
 /// True if it can be nothing else: a mail address (or a payment handle, which has the same form), or a number in E.164.
 pub(in crate::event) fn surely(text: &str) -> bool {
-    is_mail(text) || runs(text).any(|run| run.plus && INTERNATIONAL.contains(&run.digits))
+    is_mail(text) || has_digits(text) && runs(text).any(|run| run.plus && INTERNATIONAL.contains(&run.digits))
 }
 
 /// True if it may be a phone number: 10 to 15 digits in a row, also with spaces, dots, hyphens or brackets between.
 pub(in crate::event) fn perhaps(text: &str) -> bool {
-    surely(text) || runs(text).any(|run| BARE.contains(&run.digits))
+    surely(text) || has_digits(text) && runs(text).any(|run| BARE.contains(&run.digits))
+}
+
+/// Could there be a phone number at all? Most texts are told apart from one by this alone; digits of other scripts have
+/// no byte below 0x80.
+fn has_digits(text: &str) -> bool {
+    text.bytes().filter(|byte| byte.is_ascii_digit() || !byte.is_ascii()).count() >= *INTERNATIONAL.start()
 }
 
 /// The same question of a JSON number.
@@ -28,6 +34,9 @@ pub(super) fn perhaps_number(number: &serde_json::Number) -> bool {
 
 /// Something on both sides of an `@`, also where it is written wide or percent-encoded.
 fn is_mail(text: &str) -> bool {
+    if !text.bytes().any(|byte| matches!(byte, b'@' | b'%') || !byte.is_ascii()) {
+        return false;
+    }
     let around = |at: usize, length: usize| {
         let before = text[..at].chars().next_back();
         let after = text[at + length..].chars().next();
