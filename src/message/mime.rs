@@ -165,20 +165,18 @@ fn part(kind: ContentType, text: &Personal) -> SinglePart {
 /// Done here although lettre does it too: lettre keeps a lone CR, and inserts each CR in place (quadratic in the text).
 fn crlf(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 32);
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\r' | '\n' => {
-                if c == '\r' && chars.peek() == Some(&'\n') {
-                    chars.next();
-                }
-                out.push_str("\r\n");
-            }
-            '\t' => out.push(c),
-            c if c.is_control() => {}
-            c => out.push(c),
+    let mut rest = text;
+    while let Some((at, control)) = rest.char_indices().find(|(_, c)| c.is_control() && *c != '\t') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + control.len_utf8()..];
+        if control == '\r' {
+            rest = rest.strip_prefix('\n').unwrap_or(rest);
+        }
+        if matches!(control, '\r' | '\n') {
+            out.push_str("\r\n");
         }
     }
+    out.push_str(rest);
     out
 }
 

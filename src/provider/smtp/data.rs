@@ -9,25 +9,16 @@ use zeroize::Zeroizing;
 /// The message with its final dot, for one write.
 pub(super) fn terminated(message: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut out = Zeroizing::new(Vec::with_capacity(message.len() + message.len() / 64 + 8));
-    let mut at_line_start = true;
-    let mut bytes = message.iter().copied().peekable();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'\r' | b'\n' => {
-                if byte == b'\r' && bytes.peek() == Some(&b'\n') {
-                    bytes.next();
-                }
-                out.extend_from_slice(b"\r\n");
-                at_line_start = true;
-                continue;
-            }
-            b'.' if at_line_start => out.extend_from_slice(b".."),
-            _ => out.push(byte),
+    let mut rest = message;
+    while !rest.is_empty() {
+        let end = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+        let (line, behind) = rest.split_at(end);
+        if line.starts_with(b".") {
+            out.push(b'.');
         }
-        at_line_start = false;
-    }
-    if !at_line_start {
+        out.extend_from_slice(line);
         out.extend_from_slice(b"\r\n");
+        rest = behind.strip_prefix(b"\r\n").or_else(|| behind.get(1..)).unwrap_or_default();
     }
     out.extend_from_slice(b".\r\n");
     out
