@@ -7,10 +7,12 @@
 //! * `fixtures`: every documented event through the real intake;
 //! * `outcomes`: every answer a provider can give;
 //! * `crash`: `kill -9` of the real binary;
+//! * `bench`: the bench itself, small;
 //! * `canary`: a planted person, looked for in every byte the relay writes.
 
 #![allow(unreachable_pub, reason = "nobody outside can reach a test")]
 
+mod bench;
 mod canary;
 mod crash;
 mod fixtures;

@@ -1,0 +1,36 @@
+//! The bench itself, small: it must run to its end, measure what it says, and leave nothing behind.
+
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+#[test]
+fn the_bench_runs_measures_and_cleans_up() {
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    let output = Command::new(env!("CARGO_BIN_EXE_sealpost"))
+        .env_clear()
+        .env("TMPDIR", scratch.path())
+        .args(["bench", "--json", "--contacts", "50", "--messages", "60", "--seconds", "1", "--rate", "50"])
+        .stdin(Stdio::null())
+        .output()
+        .expect("the binary runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!(report["mails"]["messages"], 60);
+    assert_eq!(report["texts"]["messages"], 60);
+    assert_eq!(report["steady"]["answers"], 50, "a steady phase sends exactly what its rate says");
+    for figure in [
+        "/bare_server/per_second",
+        "/acknowledged/p99_ms",
+        "/bare_smtp_per_second",
+        "/mails/relay_cpu_micros_each",
+        "/memory/peak_bytes",
+        "/ledger_bytes_per_event",
+        "/ratios/acknowledged_to_bare_server",
+    ] {
+        assert!(report.pointer(figure).and_then(Value::as_f64).is_some_and(|f| f > 0.0), "{figure}: {report}");
+    }
+    let left = std::fs::read_dir(scratch.path()).expect("the directory can be read").count();
+    assert_eq!(left, 0, "the bench left files behind");
+}
