@@ -1,7 +1,7 @@
 //! Operating: pause, resume, modes, the brake.
 //!
 //! Promises: what is not known, not paused, not set or not tripped is refused, with the nearest name that is; every change is audited.
-//! Never: success for a change that changed nothing.
+//! Never: success for an end, a release or a taking back that changed nothing. A pause of what is paused stands, with its first name.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -35,7 +35,15 @@ pub(crate) async fn mode(client: &Client, mode: Option<&str>, target: Option<&st
 pub(crate) async fn pause(client: &Client, scope: &str, reason: Option<&str>, by: &str) -> anyhow::Result<Said> {
     let body = json!({ "scope": scope, "by": by, "reason": reason });
     let answer = client.post("/v1/pauses", &body).await?;
-    Ok(Said::new(answer, |_| format!("paused {scope}; what is due waits until `sealpost resume {scope}`")))
+    Ok(Said::new(answer, |pauses| {
+        // Somebody may have been here before; then theirs is the pause that stands.
+        let first = rows(pauses).iter().find(|pause| pause["scope"] == scope).unwrap_or(&Value::Null);
+        format!(
+            "{scope} is paused since {} by {}; what is due waits until `sealpost resume {scope}`",
+            field(first, "since"),
+            field(first, "by")
+        )
+    }))
 }
 
 /// `pauses`

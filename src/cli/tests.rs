@@ -80,7 +80,7 @@ async fn pauses_modes_and_brakes_are_lists_that_people_can_read() {
     let client = desk(&office);
     assert_eq!(text(&client, &["pauses"]).await, "nothing is paused");
     assert_eq!(text(&client, &["brake", "list"]).await, "no brake has tripped");
-    text(&client, &["pause", "org:41007"]).await;
+    insta::assert_snapshot!(text(&client, &["pause", "org:41007"]).await, @"org:41007 is paused since 2026-10-27T09:19:57.616Z by asha; what is due waits until `sealpost resume org:41007`");
     text(&client, &["pause", "template:welcome", "--reason", "typo"]).await;
     insta::assert_snapshot!(text(&client, &["pauses"]).await, @r"
     scope             since                     by    reason

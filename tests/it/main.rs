@@ -7,11 +7,13 @@
 //! * `fixtures`: every documented event through the real intake;
 //! * `outcomes`: every answer a provider can give;
 //! * `crash`: `kill -9` of the real binary;
+//! * `commands`: exit codes of the real binary;
 //! * `canary`: a planted person, looked for in every byte the relay writes.
 
 #![allow(unreachable_pub, reason = "nobody outside can reach a test")]
 
 mod canary;
+mod commands;
 mod crash;
 mod fixtures;
 mod house;
