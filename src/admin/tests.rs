@@ -238,6 +238,21 @@ async fn a_request_of_64_mib_is_read_and_a_byte_more_is_refused() {
     assert!(answer["error"].as_str().is_some_and(|e| e.contains("64 MiB")), "{answer}");
 }
 
+#[test]
+fn every_request_is_read_by_an_extractor_that_repeats_nothing() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/admin");
+    for entry in std::fs::read_dir(dir).expect("the room can be listed") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|e| e != "rs") || path.ends_with("read.rs") || path.ends_with("tests.rs") {
+            continue;
+        }
+        let code = std::fs::read_to_string(&path).expect("source is text");
+        for theirs in ["): Json<", "): Query<", "): Path<u", "): Form<"] {
+            assert!(!code.contains(theirs), "{}: {theirs} quotes what was typed", path.display());
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_refusal_never_repeats_what_was_typed() {
     let office = Office::open();

@@ -35,6 +35,8 @@ pub(crate) fn progress_of(what: &'static str) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} {msg}  {elapsed}") {
         bar.set_style(style);
     }
+    // A page may take long before it has changed anything.
+    bar.enable_steady_tick(std::time::Duration::from_millis(200));
     bar
 }
 
