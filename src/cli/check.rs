@@ -71,7 +71,7 @@ pub(super) fn check(
     let json = json!({ "faults": faults.iter().map(as_json).collect::<Vec<_>>() });
     let count = faults.len();
     let heading = format!("{count} {}", if count == 1 { "fault" } else { "faults" });
-    Ok(Said { json, text: String::new(), failed: Some(anyhow::Error::new(Faults(faults)).context(heading)) })
+    Ok(Said::failed(json, anyhow::Error::new(Faults(faults)).context(heading)))
 }
 
 fn as_json(fault: &Fault) -> Value {

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -57,7 +57,7 @@ pub(crate) async fn delete(client: &Client, customer: &str, namespace: Option<&s
     let body = json!({ "namespace": namespace, "customer": customer, "by": by });
     let done = client.post("/v1/vault/delete", &body).await?;
     if done["deleted"] != true {
-        bail!("nobody is known by this alias");
+        return Ok(Said::failed(done, anyhow::anyhow!("nobody is known by this alias")));
     }
     Ok(Said::new(done, |_| "deleted; only keyed hashes remain, so that an old file does not bring them back".into()))
 }

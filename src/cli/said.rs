@@ -33,6 +33,11 @@ impl Said {
         Self { json, text, failed: None }
     }
 
+    /// An answer that is a failure: machines get it all the same.
+    pub(crate) fn failed(json: Value, why: anyhow::Error) -> Self {
+        Self { json, text: String::new(), failed: Some(why) }
+    }
+
     /// Prints it.
     pub(crate) fn print(self, format: Format) -> anyhow::Result<()> {
         match format {

@@ -3,7 +3,7 @@
 //! Promises: each command is one question to the desk and one answer on the terminal; a list that is cut says so, and where it goes on.
 //! Never: a person, but for `quarantine show --reveal`, which is asked for by name and audited.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use axum::http::Method;
 use serde_json::{Value, json};
 
@@ -62,7 +62,8 @@ impl Which {
 pub(crate) async fn find(client: &Client, by: &str, value: &str) -> anyhow::Result<Said> {
     let answer = client.post("/v1/events/find", &json!({ "by": by, "value": value })).await?;
     if rows(&answer["found"]).is_empty() {
-        bail!("no event is known by this {}", by.replace('_', " "));
+        let why = anyhow!("no event is known by this {}", by.replace('_', " "));
+        return Ok(Said::failed(answer, why));
     }
     Ok(Said::new(answer, |answer| {
         let mut text = rows(&answer["found"]).iter().map(print::timeline).collect::<Vec<_>>().join("\n");

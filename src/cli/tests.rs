@@ -141,6 +141,14 @@ async fn every_command_that_asks_has_an_answer_for_machines() {
         let found = if field.starts_with('/') { json.pointer(field) } else { json.get(field) };
         assert!(found.is_some() || (field.is_empty() && json.is_array()), "{words:?}: {json}");
     }
+    for (words, answer) in [
+        (&["events", "find", "--bill", "B-1"][..], json!({"found": [], "more": false})),
+        (&["vault", "delete", "external_id:GT1"], json!({"deleted": false})),
+    ] {
+        let said = say(&client, words).await.unwrap_or_else(|error| panic!("{words:?}: {error:#}"));
+        assert!(said.failed.is_some(), "{words:?} found nothing");
+        assert_eq!(said.json, answer, "{words:?}");
+    }
     for words in [&["--json", "run"][..], &["--json", "config", "show"], &["--json", "demo"]] {
         assert!(!parse(words).unwrap().command.has_json(), "{words:?}");
     }

@@ -73,11 +73,10 @@ fn a_folder_without_templates_is_a_fault() {
     assert_eq!(texts(&said, &dir), [": holds no template"]);
 }
 
-#[test]
-fn faults_of_rules_are_not_hidden_behind_faults_of_templates() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let folder = dir.path().join("welcome");
-    fs::create_dir(&folder).expect("made");
+/// A template with a fault of its own and one of its rule.
+fn faulty_template(dir: &std::path::Path) {
+    let folder = dir.join("welcome");
+    fs::create_dir_all(&folder).expect("made");
     let manifest = r#"
 [[rule]]
 on = ["customerAdded"]
@@ -93,8 +92,30 @@ subject = "Welcome {{customer.first_nam}}"
 "#;
     fs::write(folder.join("template.toml"), manifest).expect("written");
     fs::write(folder.join("email.html.hbs"), "<p>Hello</p>").expect("written");
+}
+
+#[test]
+fn faults_of_rules_are_not_hidden_behind_faults_of_templates() {
+    let dir = tempfile::tempdir().expect("a directory");
+    faulty_template(dir.path());
     let said = check(None, Some(dir.path()), &BTreeMap::new()).expect("checked");
-    let found = texts(&said, &dir).join("\n");
-    assert!(found.contains("first_nam"), "the template's: {found}");
-    assert!(found.contains("when"), "the rule's: {found}");
+    let found = texts(&said, &dir);
+    assert_eq!(found.iter().filter(|fault| fault.contains("first_nam")).count(), 1, "the template's: {found:?}");
+    assert_eq!(found.iter().filter(|fault| fault.contains("when")).count(), 1, "the rule's: {found:?}");
+}
+
+#[test]
+fn a_fault_that_two_looks_find_is_told_once_and_all_kinds_at_once() {
+    let dir = installation();
+    faulty_template(&dir.path().join("mine"));
+    let file = dir.path().join("sealpost.toml");
+    let text = fs::read_to_string(&file).expect("read");
+    let mine = format!("[templates]\ndir = {:?}\n", dir.path().join("mine").display().to_string());
+    fs::write(&file, text.replace("[templates]\n", &mine)).expect("written");
+    fs::remove_file(dir.path().join("keys")).expect("removed");
+    let found = faults(&dir);
+    for (what, times) in [("first_nam", 1), ("when", 1), ("keys.file", 1), ("no template has this name", 1)] {
+        let told = found.iter().filter(|fault| fault.contains(what)).count();
+        assert_eq!(told, times, "{what}: {found:#?}");
+    }
 }
