@@ -229,6 +229,23 @@ async fn a_file_of_identifiers_only_is_known_as_such() {
 }
 
 #[tokio::test]
+async fn an_undated_file_leaves_out_who_was_erased_and_says_so() {
+    let office = Office::open();
+    let client = desk(&office);
+    let file = office.storage().join("customers.csv");
+    std::fs::write(&file, "external_id,first_name\nEXT1,Asha\nEXT2,Ben\n").unwrap();
+    let import = ["vault", "import", &file.display().to_string()].map(str::to_owned);
+    let import: Vec<&str> = import.iter().map(String::as_str).collect();
+    assert_eq!(say(&client, &import).await.unwrap().json["erased"], 0);
+    text(&client, &["vault", "delete", "external_id:EXT1"]).await;
+    office.house.clock.advance(std::time::Duration::from_secs(86_400));
+    let said = say(&client, &import).await.unwrap();
+    assert_eq!(said.json["erased"], 1, "{}", said.text);
+    assert!(said.text.ends_with("1 left out because the person was erased"), "{}", said.text);
+    assert_eq!(refused(&client, &["vault", "get", "external_id:EXT1"]).await, "this person was erased");
+}
+
+#[tokio::test]
 async fn a_command_that_only_asks_makes_no_stores() {
     let dir = tempfile::tempdir().unwrap();
     let config = configure(&dir);
