@@ -1,11 +1,12 @@
 //! People's doors: probes, metrics, and the API that every command and (later) every page uses.
 //!
 //! Promises: answers carry ids, names, codes and counts, never a person, but for the two audited exits (`vault get` and
-//! `quarantine show --reveal`), which are logged with who asked; `/v1` needs the bearer token, or the local socket,
-//! whose file only the daemon's user can open.
+//! `quarantine show --reveal`); every exit and every change is in the audit before it is answered; `/v1` needs the bearer
+//! token, or the local socket, whose file only the daemon's user can open; a refusal never repeats what was typed.
 //! Never: a search value in a URL (they end up in logs of proxies): searches are POST bodies.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest;
@@ -17,21 +18,33 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
 
+use crate::serve::Limits;
+
+mod audit;
+mod bulk;
+mod caller;
 mod desk;
+mod filter;
 mod find;
 mod operate;
 mod people;
 mod probe;
 mod quarantine;
+mod read;
 mod socket;
+#[cfg(test)]
+pub(crate) mod tests;
 mod view;
 
+pub use bulk::Operate;
 pub use desk::Desk;
-pub use operate::{Filter, Operate};
+pub use filter::{Filter, ReasonWord, StateWord};
 pub use socket::bind_socket;
 
 /// Largest request, bytes: a batch of an import with long attributes.
 const MAX_BODY: usize = 64 << 20;
+/// Longest request: people ask for bulk work, which takes as long as it takes.
+const PATIENCE: Duration = Duration::from_secs(3_600);
 
 /// Which door a request came through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +64,14 @@ pub enum AdminError {
     #[error("{0} not found")]
     NotFound(&'static str),
     #[error("{0}")]
+    Unknown(String),
+    #[error("the request is larger than 64 MiB; send it in parts")]
+    TooLarge,
+    #[error("audit.log in storage.dir cannot be written ({0}), so nothing was done; mend its disk or its mode")]
+    AuditBefore(std::io::ErrorKind),
+    #[error("it is done, but audit.log in storage.dir could not be told how it ended ({0}); mend its disk or its mode")]
+    AuditAfter(std::io::ErrorKind),
+    #[error("{0}")]
     Conflict(String),
     #[error(transparent)]
     Ledger(#[from] crate::ledger::LedgerError),
@@ -60,15 +81,24 @@ pub enum AdminError {
     Contact(#[from] crate::vault::json::ContactJsonError),
 }
 
-impl IntoResponse for AdminError {
-    fn into_response(self) -> Response {
-        let status = match &self {
+impl AdminError {
+    fn status(&self) -> StatusCode {
+        match self {
             Self::Invalid(_) | Self::Contact(_) => StatusCode::BAD_REQUEST,
-            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::NotFound(_) | Self::Unknown(_) => StatusCode::NOT_FOUND,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Vault(fault) if fault.is_of_the_record() => StatusCode::BAD_REQUEST,
-            Self::Ledger(_) | Self::Vault(_) => StatusCode::SERVICE_UNAVAILABLE,
-        };
+            Self::Ledger(_) | Self::Vault(_) | Self::AuditBefore(_) | Self::AuditAfter(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        }
+    }
+}
+
+impl IntoResponse for AdminError {
+    fn into_response(self) -> Response {
+        let status = self.status();
         #[derive(Serialize)]
         struct Body {
             error: String,
@@ -80,6 +110,11 @@ impl IntoResponse for AdminError {
 /// An answer of the admin API.
 pub(crate) type Answer<T> = Result<Json<T>, AdminError>;
 
+/// Bounds of the listeners of people's doors: those of the intake, but for the time that a request may take.
+pub fn limits(intake: Limits) -> Limits {
+    Limits { body_timeout: PATIENCE, connection_max_age: PATIENCE, ..intake }
+}
+
 /// The routes behind one door.
 pub fn router(desk: &Desk, door: Door) -> Router {
     let desk = Arc::new(desk.clone());
@@ -90,8 +125,8 @@ pub fn router(desk: &Desk, door: Door) -> Router {
         .route("/v1/events/{key}", get(find::event))
         .route("/v1/notifications", get(find::notifications))
         .route("/v1/notifications/{id}", get(find::notification))
-        .route("/v1/notifications/cancel", post(operate::cancel))
-        .route("/v1/notifications/requeue", post(operate::requeue))
+        .route("/v1/notifications/cancel", post(bulk::cancel))
+        .route("/v1/notifications/requeue", post(bulk::requeue))
         .route("/v1/quarantine", get(quarantine::list))
         .route("/v1/quarantine/{seq}", get(quarantine::show).delete(quarantine::drop_one))
         .route("/v1/quarantine/{seq}/reveal", post(quarantine::reveal))
@@ -106,6 +141,7 @@ pub fn router(desk: &Desk, door: Door) -> Router {
         .route("/v1/vault/get", post(people::get))
         .route("/v1/vault/delete", post(people::delete))
         .route("/v1/vault/import", post(people::import));
+    v1 = v1.layer(middleware::from_fn(move |request, next| caller::introduce(door, request, next)));
     if door == Door::Token {
         v1 = v1.layer(middleware::from_fn_with_state(desk.clone(), require_token));
     }
@@ -134,20 +170,4 @@ fn token_matches(token: &str, expected_hex: &str) -> bool {
     let hash = digest::digest(&digest::SHA256, token.as_bytes());
     let hex: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     verify_slices_are_equal(hex.as_bytes(), expected_hex.to_ascii_lowercase().as_bytes()).is_ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::token_matches;
-
-    #[test]
-    fn a_token_is_known_by_its_hash_only() {
-        // printf %s open-sesame | sha256sum
-        let hash = "d7ecdf25eaf3deba0f2628771dbdd22d4138ab6cf38f91ed02a2ca0dec7c8ab7";
-        assert!(token_matches("open-sesame", hash));
-        assert!(token_matches("open-sesame", &hash.to_uppercase()));
-        assert!(!token_matches("open-sesame ", hash));
-        assert!(!token_matches(hash, hash));
-        assert!(!token_matches("", ""));
-    }
 }

@@ -76,7 +76,18 @@ pub enum BuildError {
 impl BuildError {
     /// True if a restart cannot help before somebody changes a file.
     pub fn is_of_the_configuration(&self) -> bool {
-        matches!(self, Self::Faults(_) | Self::Keys(_))
+        matches!(
+            self,
+            Self::Faults(_)
+                | Self::Keys(_)
+                | Self::Vault(VaultError::OtherKeys { .. })
+                | Self::Ledger(LedgerError::OtherKeys { .. })
+        )
+    }
+
+    /// True if another process has the stores: it may be gone in a moment.
+    pub fn is_of_the_moment(&self) -> bool {
+        matches!(self, Self::Vault(VaultError::Locked { .. }) | Self::Ledger(LedgerError::Locked { .. }))
     }
 }
 
@@ -264,12 +275,7 @@ impl App {
         let workers = tasks.stop_token();
         let doors = CancellationToken::new();
         let limits = Limits::from(&config.intake);
-        // People ask for bulk work, which takes as long as it takes.
-        let patient = Limits {
-            body_timeout: Duration::from_secs(3_600),
-            connection_max_age: Duration::from_secs(3_600),
-            ..limits
-        };
+        let patient = admin::limits(limits);
         let desk = house.desk().with_intake(intake.clone());
 
         let waker = Waker::new(ledger.clone(), clock.clone());

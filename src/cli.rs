@@ -1,7 +1,7 @@
 //! What people type.
 //!
-//! Promises: every command works while the daemon runs; a fault of the configuration ends with 78, a wrong command line with 64,
-//! anything else that fails with 1, and always with a remedy on standard error.
+//! Promises: every command works while the daemon runs; a fault of configuration or keys ends with 78, a wrong command line with 64,
+//! stores that somebody else has for the moment with 75, anything else that fails with 1, and always with a remedy on standard error.
 //! Never: a decision that belongs to a room below.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use clap::Parser;
 
+use crate::app::BuildError;
 use crate::config::{Config, Faults};
+use crate::seal::KeyError;
 
 mod args;
 mod check;
@@ -21,6 +23,8 @@ mod operate;
 mod people;
 mod print;
 mod render;
+mod said;
+mod status;
 mod support;
 
 use args::{
@@ -28,12 +32,16 @@ use args::{
     QuarantineCommand, VaultCommand,
 };
 use client::Client;
-use support::Format;
+use said::{Format, Said};
 
 /// The command line was not understood (sysexits `EX_USAGE`).
 const USAGE: u8 = 64;
-/// The configuration has faults (sysexits `EX_CONFIG`).
+/// Whoever has the stores will let go of them (sysexits `EX_TEMPFAIL`).
+const TRY_AGAIN: u8 = 75;
+/// Configuration, rules, templates or keys have faults (sysexits `EX_CONFIG`).
 const CONFIG: u8 = 78;
+/// Anything else.
+const FAILED: u8 = 1;
 
 /// What a command needs to know of its surroundings; read once, in `main`.
 pub struct Surroundings {
@@ -46,6 +54,10 @@ pub struct Surroundings {
 /// Reads the command line and carries it out.
 pub fn run(surroundings: Surroundings) -> ExitCode {
     let args = match Args::try_parse_from(&surroundings.args) {
+        Ok(args) if args.json && !args.command.has_json() => {
+            print::err("error: this command has no JSON answer; leave --json out");
+            return ExitCode::from(USAGE);
+        }
         Ok(args) => args,
         Err(error) => {
             // Help and version are answers, not faults.
@@ -66,14 +78,30 @@ pub fn run(surroundings: Surroundings) -> ExitCode {
     match runtime.block_on(carry_out(args, &surroundings.env)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            print::err(&format!("error: {error:#}"));
-            let faulty = error.chain().any(|cause| {
-                cause.is::<Faults>()
-                    || cause.downcast_ref::<crate::app::BuildError>().is_some_and(|e| e.is_of_the_configuration())
-            });
-            if faulty { ExitCode::from(CONFIG) } else { ExitCode::FAILURE }
+            print::err(&format!("error: {}", print::chain(&error)));
+            ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// The first cause that is known decides.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let of_cause = |cause: &(dyn std::error::Error + 'static)| {
+        if let Some(error) = cause.downcast_ref::<BuildError>() {
+            return match error {
+                error if error.is_of_the_configuration() => Some(CONFIG),
+                error if error.is_of_the_moment() => Some(TRY_AGAIN),
+                _ => None,
+            };
+        }
+        if let Some(error) = cause.downcast_ref::<KeyError>() {
+            // A file that `keys init` leaves alone is no fault of the configuration.
+            return (!matches!(error, KeyError::Exists { .. })).then_some(CONFIG);
+        }
+        let wrong = cause.is::<Faults>();
+        wrong.then_some(CONFIG).or_else(|| cause.is::<client::Leaving>().then_some(TRY_AGAIN))
+    };
+    error.chain().find_map(of_cause).unwrap_or(FAILED)
 }
 
 /// Where the configuration is, if nobody says.
@@ -109,9 +137,9 @@ async fn carry_out(args: Args, env: &BTreeMap<String, String>) -> anyhow::Result
             return daemon::run(load(file, env)?).await;
         }
         Command::Demo { once, port } => return daemon::demo(once, port).await,
-        Command::Bench(bench) => return daemon::bench(&bench, format).await,
+        Command::Bench(bench) => return daemon::bench(&bench).await?.print(format),
         Command::BenchPart { part } => return daemon::bench_part(&part).await,
-        Command::Check { templates } => return check::check(file, templates.as_deref(), env),
+        Command::Check { templates } => return check::check(file, templates.as_deref(), env)?.print(format),
         Command::Config(ConfigCommand::Show) => return check::show(file, env),
         Command::Render(render) => return render::render(&render, load_for_render(file, env)),
         Command::Keys(KeysCommand::Init { file: key_file }) => {
@@ -119,21 +147,23 @@ async fn carry_out(args: Args, env: &BTreeMap<String, String>) -> anyhow::Result
                 Some(path) => path,
                 None => load(file, env)?.keys.file.clone(),
             };
-            return daemon::init_keys(&path);
+            return daemon::init_keys(&path)?.print(format);
         }
-        Command::Keys(KeysCommand::Status) => return daemon::key_status(&load(file, env)?.keys.file),
+        Command::Keys(KeysCommand::Status) => {
+            return daemon::key_status(&load(file, env)?.keys.file)?.print(format);
+        }
         Command::Probe { url } => {
             let address = url.map_or_else(|| load(file, env).map(|c| c.admin.listen.to_string()), Ok)?;
-            return daemon::probe(&address).await;
+            return daemon::probe(&address).await?.print(format);
         }
         _ => {}
     }
-    // Without a daemon this process writes the audit lines.
+    // Without a daemon this process writes the log lines of the audit.
     crate::telemetry::logs::init_logs("warn", false)?;
-    let client = Client::connect(load(file, env)?).await?;
-    let done = ask(&client, args.command, format, &by).await;
+    let client = Client::connect(load(file, env)?, may_make_stores(&args.command)).await?;
+    let said = ask(&client, args.command, &by).await;
     client.close();
-    done
+    said?.print(format)
 }
 
 /// A marketer's laptop has no configuration; then the first org of the defaults' example stands in.
@@ -144,49 +174,40 @@ fn load_for_render(file: Option<&Path>, env: &BTreeMap<String, String>) -> anyho
     }
 }
 
-async fn ask(client: &Client, command: Command, format: Format, by: &str) -> anyhow::Result<()> {
+async fn ask(client: &Client, command: Command, by: &str) -> anyhow::Result<Said> {
     match command {
-        Command::Status => support::status(client, format).await,
-        Command::Events(EventsCommand::Find(find)) => {
-            let (what, value) = find.by();
-            support::find(client, what, value, format).await
-        }
-        Command::Events(EventsCommand::List { limit }) => support::list_events(client, limit, format).await,
-        Command::Events(EventsCommand::Show { key }) => support::show_event(client, &key, format).await,
+        Command::Status => status::status(client).await,
+        Command::Events(command) => match command {
+            EventsCommand::Find(find) => {
+                let (what, value) = find.by();
+                support::find(client, what, value).await
+            }
+            EventsCommand::List { limit } => support::list_events(client, limit).await,
+            EventsCommand::Show { key } => support::show_event(client, &key).await,
+        },
         Command::Notifications(command) => match command {
-            NotificationsCommand::List(which) => support::list_notifications(client, &which.into(), format).await,
-            NotificationsCommand::Show { id } => support::show_notification(client, &id, format).await,
-            NotificationsCommand::Cancel(which) => support::change(client, "cancel", &which.into(), by, format).await,
-            NotificationsCommand::Requeue(which) => support::change(client, "requeue", &which.into(), by, format).await,
+            NotificationsCommand::List(which) => support::list_notifications(client, &which.into()).await,
+            NotificationsCommand::Show { id } => support::show_notification(client, &id).await,
+            NotificationsCommand::Cancel(which) => support::change(client, "cancel", &which.try_into()?, by).await,
+            NotificationsCommand::Requeue(which) => support::change(client, "requeue", &which.try_into()?, by).await,
         },
         Command::DeadLetters(command) => match command {
-            DeadCommand::List(which) => support::list_notifications(client, &which.dead(), format).await,
-            DeadCommand::Requeue(which) => support::change(client, "requeue", &which.chosen_dead()?, by, format).await,
-            DeadCommand::Cancel(which) => support::change(client, "cancel", &which.chosen_dead()?, by, format).await,
+            DeadCommand::List(which) => support::list_notifications(client, &which.into()).await,
+            DeadCommand::Requeue(which) => support::change(client, "requeue", &which.try_into()?, by).await,
+            DeadCommand::Cancel(which) => support::change(client, "cancel", &which.try_into()?, by).await,
         },
         Command::Quarantine(command) => match command {
-            QuarantineCommand::List => support::quarantine(client, format).await,
-            QuarantineCommand::Show { seq, reveal } => support::quarantined(client, seq, reveal, by, format).await,
-            QuarantineCommand::Redrive { seq } => support::redrive(client, seq, format).await,
-            QuarantineCommand::Drop { seq } => support::drop_quarantined(client, seq, format).await,
+            QuarantineCommand::List => support::quarantine(client).await,
+            QuarantineCommand::Show { seq, reveal } => support::quarantined(client, seq, reveal, by).await,
+            QuarantineCommand::Redrive { seq } => support::redrive(client, seq, by).await,
+            QuarantineCommand::Drop { seq } => support::drop_quarantined(client, seq, by).await,
         },
-        Command::Vault(command) => match command {
-            VaultCommand::Put { file, namespace, replace } => {
-                people::put(client, &file, namespace.as_deref(), replace).await
-            }
-            VaultCommand::Get { customer, namespace } => people::get(client, &customer, namespace.as_deref(), by).await,
-            VaultCommand::Delete { customer, namespace } => {
-                people::delete(client, &customer, namespace.as_deref(), by).await
-            }
-            VaultCommand::Import { file, namespace, replace, aliases_only } => {
-                people::import(client, &file, namespace.as_deref(), replace, aliases_only).await
-            }
-            VaultCommand::Stats => people::stats(client).await,
-        },
-        Command::Pause { scope } => operate::pause(client, &scope, by).await,
+        Command::Vault(command) => ask_vault(client, command, by).await,
+        Command::Pause { scope, reason } => operate::pause(client, &scope, reason.as_deref(), by).await,
+        Command::Pauses => operate::pauses(client).await,
         Command::Resume { scope } => operate::resume(client, &scope, by).await,
         Command::Mode { mode, target } => operate::mode(client, mode.as_deref(), target.as_deref(), by).await,
-        Command::Brake(BrakeCommand::List) => operate::brake(client).await,
+        Command::Brake(BrakeCommand::List { all }) => operate::brakes(client, all).await,
         Command::Brake(BrakeCommand::Release { template }) => operate::release_brake(client, &template, by).await,
         Command::Run
         | Command::Demo { .. }
@@ -199,3 +220,28 @@ async fn ask(client: &Client, command: Command, format: Format, by: &str) -> any
         | Command::Probe { .. } => unreachable!("carried out before a client is made"),
     }
 }
+
+async fn ask_vault(client: &Client, command: VaultCommand, by: &str) -> anyhow::Result<Said> {
+    match command {
+        VaultCommand::Put { file, namespace, replace } => {
+            people::put(client, &file, namespace.as_deref(), replace, by).await
+        }
+        VaultCommand::Get { customer, namespace } => people::get(client, &customer, namespace.as_deref(), by).await,
+        VaultCommand::Delete { customer, namespace } => {
+            people::delete(client, &customer, namespace.as_deref(), by).await
+        }
+        VaultCommand::Import { file, namespace, replace, aliases_only } => {
+            people::import(client, &file, namespace.as_deref(), replace, aliases_only, by).await
+        }
+        VaultCommand::Stats => people::stats(client).await,
+    }
+}
+
+/// True for what may be the first thing ever done with a relay; anything else finds nothing in stores that do not exist.
+fn may_make_stores(command: &Command) -> bool {
+    let fills = matches!(command, Command::Vault(VaultCommand::Put { .. } | VaultCommand::Import { .. }));
+    fills || matches!(command, Command::Pause { .. } | Command::Mode { mode: Some(_), .. })
+}
+
+#[cfg(test)]
+mod tests;

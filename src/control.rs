@@ -14,7 +14,7 @@ use crate::id::{Channel, KeyedHash, NotificationId, OrgId, RuleId, TemplateId};
 use crate::ledger::{Changes, Happening, Hold, Ledger, LedgerError, State, TimelineEntry};
 use crate::policy::brake::{Admit, Brake};
 use crate::policy::modes::{Modes, Target};
-use crate::policy::pause::{Pauses, Scope};
+use crate::policy::pause::{Pause, Pauses, Scope};
 use crate::policy::{Mode, WaitReason};
 use crate::seal::Keyring;
 use crate::telemetry::{MessageOutcome, Metrics};
@@ -127,10 +127,10 @@ impl Control {
     ///
     /// # Errors
     /// When it could not be made durable; then it is not paused.
-    pub async fn pause(&self, scope: Scope, by: &str) -> Result<(), LedgerError> {
+    pub async fn pause(&self, scope: Scope, by: &str, reason: Option<String>) -> Result<(), LedgerError> {
         let _changing = self.0.changing.lock().await;
         let mut pauses = self.pauses();
-        pauses.pause(scope, by, self.0.clock.now());
+        pauses.pause(scope, Pause { since: self.0.clock.now(), by: by.to_owned(), reason });
         self.save("pauses", &pauses).await?;
         self.settings().pauses = pauses;
         Ok(())

@@ -128,6 +128,8 @@ pub enum LedgerError {
     Locked { path: std::path::PathBuf },
     #[error("ledger at {path} cannot be opened: {cause}")]
     Open { path: std::path::PathBuf, cause: String },
+    #[error("ledger at {path} was made with another key file; give that one, or another directory")]
+    OtherKeys { path: std::path::PathBuf },
     #[error("ledger is poisoned by a failed write ({cause}); restart once the disk is well")]
     Poisoned { cause: String },
     #[error("ledger commit is stuck; it may still become durable")]

@@ -47,6 +47,13 @@ pub enum Listener {
     Unix(UnixListener),
 }
 
+/// Who is at the other end of a local socket, by the kernel's word; an extension of every request that came through one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Their user id.
+    pub uid: u32,
+}
+
 /// Largest head of a request, bytes.
 const MAX_HEAD: usize = 32 << 10;
 /// Most headers of a request.
@@ -70,10 +77,10 @@ pub fn serve(listener: Listener, router: Router, limits: Limits, tasks: &Tasks, 
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok(stream) => {
+                Ok((stream, peer)) => {
                     let (router, stop) = (router.clone(), stop.clone());
                     spawner.spawn("connection", async move {
-                        connection(stream, router, limits, stop).await;
+                        connection(stream, peer, router, limits, stop).await;
                         drop(slot);
                     });
                 }
@@ -92,21 +99,34 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 impl Listener {
-    async fn accept(&self) -> std::io::Result<Box<dyn Stream>> {
+    async fn accept(&self) -> std::io::Result<(Box<dyn Stream>, Option<Peer>)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok(Box::new(stream))
+                Ok((Box::new(stream), None))
             }
-            Self::Unix(listener) => Ok(Box::new(listener.accept().await?.0)),
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                let uid = stream.peer_cred()?.uid();
+                Ok((Box::new(stream), Some(Peer { uid })))
+            }
         }
     }
 }
 
-async fn connection(stream: Box<dyn Stream>, router: Router, limits: Limits, stop: CancellationToken) {
-    let service = service_fn(move |request: Request<Incoming>| {
+async fn connection(
+    stream: Box<dyn Stream>,
+    peer: Option<Peer>,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let router = router.clone();
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
         async move { Ok::<_, Infallible>(answer(router, request.map(Body::new), limits.body_timeout).await) }
     });
     let connection = http1::Builder::new()

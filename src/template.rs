@@ -138,6 +138,17 @@ impl TemplateSet {
     pub fn load(source: &TemplateSource, allow: Option<&BTreeMap<TemplateId, Allow>>) -> Result<Self, Vec<Fault>> {
         load::load(source, allow)
     }
+    /// Every `template.toml` of a source, with its template and its path, whether or not the template loads: so that whoever
+    /// reads rules from them can tell their faults beside those of the parts.
+    pub fn manifests(source: &TemplateSource) -> Vec<(TemplateId, PathBuf, String)> {
+        let root = Self::describe(source);
+        let (files, _) = source::read(source);
+        let manifest = |(path, text): (std::sync::Arc<str>, String)| {
+            let id = path.strip_suffix("/template.toml")?.parse().ok()?;
+            Some((id, root.join(&*path), text))
+        };
+        files.into_iter().filter_map(manifest).collect()
+    }
     /// What is known of a template.
     pub fn get(&self, id: &TemplateId) -> Option<&TemplateInfo> {
         self.templates.get(id).map(|t| &t.info)

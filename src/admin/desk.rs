@@ -7,19 +7,23 @@ use crate::app::House;
 use crate::intake::Intake;
 use crate::plan::Waker;
 
+use super::audit::Audit;
+
 /// What the handlers share. Cheap to clone.
 #[derive(Clone)]
 pub struct Desk {
     pub(super) house: House,
     pub(super) intake: Option<Intake>,
     pub(super) waker: Waker,
+    pub(super) audit: Audit,
 }
 
 impl Desk {
     /// A desk in an open house.
     pub fn new(house: House) -> Self {
         let waker = Waker::new(house.ledger.clone(), house.clock.clone());
-        Self { house, intake: None, waker }
+        let audit = Audit::new(&house.config.storage.dir);
+        Self { house, intake: None, waker, audit }
     }
 
     /// With the intake whose readiness `/readyz` tells.

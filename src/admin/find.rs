@@ -6,14 +6,15 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{AliasKind, alias_hash};
 use crate::id::{EventKey, IdError, NotificationId};
 use crate::ledger::FindBy;
 
-use super::operate::Filter;
+use super::filter::Filter;
+use super::read::{Asked, Read};
 use super::view::{EventView, NotificationView, TimelineView};
 use super::{AdminError, Answer, Desk};
 
@@ -55,7 +56,7 @@ pub(super) struct Found {
     more: bool,
 }
 
-pub(super) async fn by_value(State(desk): State<Arc<Desk>>, Json(search): Json<Search>) -> Answer<Found> {
+pub(super) async fn by_value(State(desk): State<Arc<Desk>>, Read(search): Read<Search>) -> Answer<Found> {
     let ledger = &desk.house.ledger;
     let value = search.value.trim();
     let keys = match search.by {
@@ -87,7 +88,7 @@ pub(super) struct Page {
     limit: Option<usize>,
 }
 
-pub(super) async fn recent(State(desk): State<Arc<Desk>>, Query(page): Query<Page>) -> Answer<Vec<EventView>> {
+pub(super) async fn recent(State(desk): State<Arc<Desk>>, Asked(page): Asked<Page>) -> Answer<Vec<EventView>> {
     let ledger = &desk.house.ledger;
     let limit = page.limit.unwrap_or(20).min(1_000);
     let keys = ledger.events_between(crate::clock::Time::from_millis(0), crate::clock::Time::MAX, limit)?;
@@ -108,8 +109,9 @@ pub(super) struct Notifications {
 
 pub(super) async fn notifications(
     State(desk): State<Arc<Desk>>,
-    Query(filter): Query<Filter>,
+    Asked(filter): Asked<Filter>,
 ) -> Answer<Notifications> {
+    filter.check()?;
     let limit = filter.limit.unwrap_or(50).clamp(1, 1_000);
     let mut notifications = Vec::new();
     let mut next = filter.after;
@@ -159,7 +161,7 @@ impl Desk {
 }
 
 /// What is no id may be anything that support had in hand, an address too: it is not repeated.
-fn not_an_id(error: &IdError) -> AdminError {
+pub(super) fn not_an_id(error: &IdError) -> AdminError {
     AdminError::Invalid(format!("this is not a {}; expected {}", error.what, error.expected))
 }
 

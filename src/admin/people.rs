@@ -1,21 +1,23 @@
 //! The vault's door: put, get, delete, import.
 //!
-//! Promises: `get` is an audited exit, logged with who asked; a change is synced before it is answered, and wakes who waits.
+//! Promises: `get` is an audited exit, and every change is audited; a change is synced before it is answered, and wakes who waits.
 //! Never: a person in a log, an error or any other answer.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
 use crate::event::alias_hash;
 use crate::id::Namespace;
 use crate::vault::json::ContactJson;
-use crate::vault::{Learned, PutMode, Resolution, VaultStats};
+use crate::vault::{Contact, Learned, NamedAlias, PutMode, Resolution, VaultStats};
 
+use super::audit::{Action, Entry};
+use super::caller::Caller;
 use super::find::parse_alias;
+use super::read::Read;
 use super::{AdminError, Answer, Desk};
 
 /// What a put does with what is stored already.
@@ -31,14 +33,27 @@ pub(super) enum How {
     Aliases,
 }
 
+impl How {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Patch => "patch",
+            Self::Replace => "replace",
+            Self::Aliases => "aliases",
+        }
+    }
+}
+
 /// A person to put.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Put {
     #[serde(default)]
     namespace: Option<Namespace>,
     #[serde(default)]
     how: How,
     contact: ContactJson,
+    #[serde(default)]
+    by: String,
 }
 
 /// What a change of people did. Counts only.
@@ -60,43 +75,53 @@ struct RowRefused {
     fault: String,
 }
 
-pub(super) async fn put(State(desk): State<Arc<Desk>>, body: Bytes) -> Answer<Changed> {
-    let put: Put = read(&body)?;
+pub(super) async fn put(State(desk): State<Arc<Desk>>, caller: Caller, Read(put): Read<Put>) -> Answer<Changed> {
     let namespace = desk.namespace(put.namespace)?;
-    let learned = desk.put_contact(&namespace, put.contact, put.how)?;
-    desk.settle(vec![learned], Changed { rows: 1, ..Changed::default() }).await
+    let person = desk.person(put.contact)?;
+    let hashes: Vec<_> = person.aliases.iter().map(|named| desk.house.vault.alias(&namespace, named).hash).collect();
+    let entry = Entry::new(Action::ContactPut, &caller, &put.by).about("namespace", &namespace).about_ids(&hashes);
+    let putting = async {
+        let learned = desk.put_person(&namespace, person, put.how)?;
+        let changed = desk.settle(vec![learned], Changed { rows: 1, ..Changed::default() }).await?;
+        Ok((changed, 1))
+    };
+    desk.audited(entry.about("how", put.how.as_str()), putting).await.map(Json)
 }
 
 /// A batch of rows of an import.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Import {
     #[serde(default)]
     namespace: Option<Namespace>,
     #[serde(default)]
     how: How,
     rows: Vec<ContactJson>,
+    #[serde(default)]
+    by: String,
 }
 
-pub(super) async fn import(State(desk): State<Arc<Desk>>, body: Bytes) -> Answer<Changed> {
-    let import: Import = read(&body)?;
+pub(super) async fn import(
+    State(desk): State<Arc<Desk>>,
+    caller: Caller,
+    Read(import): Read<Import>,
+) -> Answer<Changed> {
     let namespace = desk.namespace(import.namespace)?;
-    let mut changed = Changed { rows: import.rows.len(), ..Changed::default() };
-    let mut learned = Vec::with_capacity(import.rows.len());
-    for (row, contact) in import.rows.into_iter().enumerate() {
-        match desk.put_contact(&namespace, contact, import.how) {
-            Ok(fact) => learned.push(fact),
-            Err(AdminError::Vault(fault)) if fault.is_of_the_record() => {
-                changed.faults.push(RowRefused { row, fault: fault.to_string() });
-            }
-            Err(AdminError::Contact(fault)) => changed.faults.push(RowRefused { row, fault: fault.to_string() }),
-            Err(other) => return Err(other),
-        }
-    }
-    desk.settle(learned, changed).await
+    let entry = Entry::new(Action::ContactsImported, &caller, &import.by)
+        .about("namespace", &namespace)
+        .about("how", import.how.as_str())
+        .about("rows", import.rows.len());
+    let importing = async {
+        let changed = desk.import_rows(&namespace, import.rows, import.how).await?;
+        let stored = changed.rows - changed.faults.len();
+        Ok((changed, stored))
+    };
+    desk.audited(entry, importing).await.map(Json)
 }
 
 /// Somebody, and who asks.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Who {
     #[serde(default)]
     namespace: Option<Namespace>,
@@ -106,22 +131,31 @@ pub(super) struct Who {
     by: String,
 }
 
-pub(super) async fn get(State(desk): State<Arc<Desk>>, body: Bytes) -> Answer<serde_json::Value> {
-    let who: Who = read(&body)?;
+pub(super) async fn get(
+    State(desk): State<Arc<Desk>>,
+    caller: Caller,
+    Read(who): Read<Who>,
+) -> Answer<serde_json::Value> {
     let namespace = desk.namespace(who.namespace)?;
     let alias = desk.alias(&namespace, &who.customer)?;
-    let vault = &desk.house.vault;
-    match vault.resolve(&namespace, &[alias])? {
-        Resolution::Known(id) => {
-            tracing::warn!(contact.alias = %alias.hash, by = who.by, audit = true, "contact read");
-            vault.person_json(id)?.map(Json).ok_or(AdminError::NotFound("contact"))
+    let entry = Entry::new(Action::ContactRead, &caller, &who.by)
+        .about("namespace", &namespace)
+        .about("contact.alias", alias.hash);
+    let reading = async {
+        let vault = &desk.house.vault;
+        match vault.resolve(&namespace, &[alias])? {
+            Resolution::Known(id) => {
+                let person = vault.person_json(id)?.ok_or(AdminError::NotFound("contact"))?;
+                Ok((person, 1))
+            }
+            Resolution::Unknown => Err(AdminError::NotFound("contact")),
+            Resolution::Erased => Err(AdminError::Conflict("this person was erased".into())),
+            Resolution::Several => {
+                Err(AdminError::Conflict("several people share this; ask by customer_id or external_id".into()))
+            }
         }
-        Resolution::Unknown => Err(AdminError::NotFound("contact")),
-        Resolution::Erased => Err(AdminError::Conflict("this person was erased".into())),
-        Resolution::Several => {
-            Err(AdminError::Conflict("several people share this; ask by customer_id or external_id".into()))
-        }
-    }
+    };
+    desk.audited(entry, reading).await.map(Json)
 }
 
 /// What a removal did.
@@ -130,29 +164,30 @@ pub(super) struct Deleted {
     deleted: bool,
 }
 
-pub(super) async fn delete(State(desk): State<Arc<Desk>>, body: Bytes) -> Answer<Deleted> {
-    let who: Who = read(&body)?;
+pub(super) async fn delete(State(desk): State<Arc<Desk>>, caller: Caller, Read(who): Read<Who>) -> Answer<Deleted> {
     let namespace = desk.namespace(who.namespace)?;
     let alias = desk.alias(&namespace, &who.customer)?;
-    let deleted = desk.house.vault.delete(&namespace, alias, desk.house.clock.now())?;
-    desk.house.vault.sync().await?;
-    tracing::warn!(contact.alias = %alias.hash, by = who.by, audit = true, deleted, "contact deleted");
-    Ok(Json(Deleted { deleted }))
+    let entry = Entry::new(Action::ContactDeleted, &caller, &who.by)
+        .about("namespace", &namespace)
+        .about("contact.alias", alias.hash);
+    let deleting = async {
+        let deleted = desk.house.vault.delete(&namespace, alias, desk.house.clock.now())?;
+        desk.house.vault.sync().await?;
+        Ok((Deleted { deleted }, usize::from(deleted)))
+    };
+    desk.audited(entry, deleting).await.map(Json)
 }
 
 pub(super) async fn stats(State(desk): State<Arc<Desk>>) -> Answer<VaultStats> {
     Ok(Json(desk.house.vault.stats()?))
 }
 
-/// Reads a body that may hold a person: the parser's own message would quote it, so only the place is told.
-fn read<T: serde::de::DeserializeOwned>(body: &Bytes) -> Result<T, AdminError> {
-    serde_json::from_slice(body).map_err(|error| {
-        AdminError::Invalid(format!(
-            "body does not fit at line {}, column {}; see the API's description for its fields",
-            error.line(),
-            error.column()
-        ))
-    })
+/// Somebody as a request gives them.
+struct Person {
+    /// True if the request says when it was true.
+    dated: bool,
+    contact: Contact,
+    aliases: Vec<NamedAlias>,
 }
 
 impl Desk {
@@ -162,7 +197,10 @@ impl Desk {
             self.house.config.orgs.values().map(|org| org.namespace.clone()).collect();
         match named {
             Some(named) if known.contains(&named) => Ok(named),
-            Some(named) => Err(AdminError::Invalid(format!("no org uses the namespace `{named}`"))),
+            Some(_) => Err(AdminError::Invalid(format!(
+                "no org uses this namespace; there are {}",
+                known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            ))),
             None => match known.len() {
                 1 => known.into_iter().next().ok_or(AdminError::NotFound("namespace")),
                 0 => Err(AdminError::Invalid("no org is configured; add [org.<id>]".into())),
@@ -176,9 +214,14 @@ impl Desk {
         Ok(crate::event::Alias { kind, hash: alias_hash(&self.house.keys, namespace, kind, value) })
     }
 
-    fn put_contact(&self, namespace: &Namespace, json: ContactJson, how: How) -> Result<Learned, AdminError> {
+    fn person(&self, json: ContactJson) -> Result<Person, AdminError> {
         let dated = json.is_dated();
         let (contact, aliases) = json.into_parts(self.house.clock.now())?;
+        Ok(Person { dated, contact, aliases })
+    }
+
+    fn put_person(&self, namespace: &Namespace, person: Person, how: How) -> Result<Learned, AdminError> {
+        let Person { dated, contact, aliases } = person;
         let vault = &self.house.vault;
         // An old file without times must not bring back somebody who was erased.
         if !dated && vault.is_erased(namespace, &aliases)? {
@@ -191,8 +234,29 @@ impl Desk {
         })
     }
 
+    async fn import_rows(
+        &self,
+        namespace: &Namespace,
+        rows: Vec<ContactJson>,
+        how: How,
+    ) -> Result<Changed, AdminError> {
+        let mut changed = Changed { rows: rows.len(), ..Changed::default() };
+        let mut learned = Vec::with_capacity(rows.len());
+        for (row, contact) in rows.into_iter().enumerate() {
+            match self.person(contact).and_then(|person| self.put_person(namespace, person, how)) {
+                Ok(fact) => learned.push(fact),
+                Err(AdminError::Vault(fault)) if fault.is_of_the_record() => {
+                    changed.faults.push(RowRefused { row, fault: fault.to_string() });
+                }
+                Err(AdminError::Contact(fault)) => changed.faults.push(RowRefused { row, fault: fault.to_string() }),
+                Err(other) => return Err(other),
+            }
+        }
+        self.settle(learned, changed).await
+    }
+
     /// Syncs, then wakes: nobody is told "done" before it is durable, nobody is woken before it is visible.
-    async fn settle(&self, learned: Vec<Learned>, mut changed: Changed) -> Answer<Changed> {
+    async fn settle(&self, learned: Vec<Learned>, mut changed: Changed) -> Result<Changed, AdminError> {
         if learned.iter().any(|fact| fact.dirty) {
             self.house.vault.sync().await?;
         }
@@ -204,6 +268,6 @@ impl Desk {
                 changed.woken += self.waker.wake(alias.hash).await?;
             }
         }
-        Ok(Json(changed))
+        Ok(changed)
     }
 }

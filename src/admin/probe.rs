@@ -14,7 +14,9 @@ use serde::Serialize;
 
 use crate::id::DeliverySeq;
 use crate::policy::Mode;
+use crate::policy::modes::Modes;
 
+use super::operate::{BrakeView, PauseView};
 use super::{Answer, Desk};
 
 pub(super) async fn live() -> &'static str {
@@ -38,16 +40,21 @@ pub(super) async fn metrics(State(desk): State<Arc<Desk>>) -> Response {
 #[derive(Serialize)]
 pub(super) struct Status {
     version: &'static str,
+    /// The relay's own.
     mode: Mode,
+    /// What was set at run time, by relay, template and rule.
+    modes_set: Modes,
     intake: String,
     journal_head: DeliverySeq,
     planned: DeliverySeq,
     waiting: BTreeMap<&'static str, u64>,
-    quarantined_shown: usize,
+    dead_letters: u64,
+    quarantined: u64,
     ledger_bytes: u64,
     vault: crate::vault::VaultStats,
-    paused: crate::policy::pause::Pauses,
-    brake: crate::policy::brake::Brake,
+    paused: Vec<PauseView>,
+    /// Those that have tripped.
+    brake: Vec<BrakeView>,
 }
 
 pub(super) async fn status(State(desk): State<Arc<Desk>>) -> Answer<Status> {
@@ -60,14 +67,16 @@ pub(super) async fn status(State(desk): State<Arc<Desk>>) -> Answer<Status> {
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION"),
         mode: house.control.relay_mode(),
+        modes_set: house.control.modes(),
         intake,
         journal_head: *house.ledger.journal_head().borrow(),
         planned: house.ledger.cursor(),
         waiting: house.ledger.waiting_counts(),
-        quarantined_shown: house.ledger.quarantined(None, 1_000)?.len(),
+        dead_letters: house.ledger.dead_letter_count()?,
+        quarantined: house.ledger.quarantine_count()?,
         ledger_bytes: house.ledger.disk_bytes(),
         vault: house.vault.stats()?,
-        paused: house.control.pauses(),
-        brake: house.control.brake(),
+        paused: desk.pauses(),
+        brake: desk.brakes(false)?,
     }))
 }

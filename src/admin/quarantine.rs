@@ -1,12 +1,13 @@
 //! Quarantine: what could not be decoded, and how it goes on.
 //!
-//! Promises: listing and showing tell source, time, size and reason; the body is shown by `reveal` only, which is logged.
+//! Promises: listing and showing tell source, time, size and reason; the body is shown by `reveal` only; reveal, re-drive
+//! and drop are audited.
 //! Never: a body in a list, a log or an error.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
@@ -14,6 +15,9 @@ use crate::event::Refusal;
 use crate::id::{DeliverySeq, SourceId};
 use crate::ledger::{Changes, Delivery, Quarantined};
 
+use super::audit::{Action, Entry};
+use super::caller::Caller;
+use super::read::{Asked, Number, Read};
 use super::view::as_text;
 use super::{AdminError, Answer, Desk};
 
@@ -49,17 +53,18 @@ pub(super) struct Page {
     limit: Option<usize>,
 }
 
-pub(super) async fn list(State(desk): State<Arc<Desk>>, Query(page): Query<Page>) -> Answer<Vec<QuarantineView>> {
+pub(super) async fn list(State(desk): State<Arc<Desk>>, Asked(page): Asked<Page>) -> Answer<Vec<QuarantineView>> {
     let found = desk.house.ledger.quarantined(page.after, page.limit.unwrap_or(100).min(1_000))?;
     Ok(Json(found.iter().map(QuarantineView::from).collect()))
 }
 
-pub(super) async fn show(State(desk): State<Arc<Desk>>, Path(seq): Path<u64>) -> Answer<QuarantineView> {
+pub(super) async fn show(State(desk): State<Arc<Desk>>, Number(seq): Number) -> Answer<QuarantineView> {
     Ok(Json(QuarantineView::from(&desk.quarantined(seq)?)))
 }
 
 /// Who asks to see a body.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Asker {
     #[serde(default)]
     by: String,
@@ -75,13 +80,17 @@ pub(super) struct Revealed {
 
 pub(super) async fn reveal(
     State(desk): State<Arc<Desk>>,
-    Path(seq): Path<u64>,
-    Json(asker): Json<Asker>,
+    caller: Caller,
+    Number(seq): Number,
+    Read(asker): Read<Asker>,
 ) -> Answer<Revealed> {
-    let found = desk.quarantined(seq)?;
-    tracing::warn!(delivery.seq = seq, by = asker.by, audit = true, "quarantined body revealed");
-    let body = String::from_utf8_lossy(&found.delivery.body).into_owned();
-    Ok(Json(Revealed { about: QuarantineView::from(&found), body }))
+    let entry = Entry::new(Action::BodyRevealed, &caller, &asker.by).about("seq", seq);
+    let show = async {
+        let found = desk.quarantined(seq)?;
+        let body = String::from_utf8_lossy(&found.delivery.body).into_owned();
+        Ok((Revealed { about: QuarantineView::from(&found), body }, 1))
+    };
+    desk.audited(entry, show).await.map(Json)
 }
 
 /// Where a re-driven delivery is now.
@@ -90,26 +99,42 @@ pub(super) struct Redriven {
     seq: DeliverySeq,
 }
 
-pub(super) async fn redrive(State(desk): State<Arc<Desk>>, Path(seq): Path<u64>) -> Answer<Redriven> {
-    let ledger = &desk.house.ledger;
-    let Quarantined { seq, delivery, .. } = desk.quarantined(seq)?;
-    // First the new place, then the old: a crash in between decodes it twice, and events are de-duplicated.
-    let Delivery { source, received_at, body } = delivery;
-    let new = ledger.append(Delivery { source, received_at, body }).await?;
-    let mut changes = Changes::new();
-    changes.release_quarantined(seq);
-    ledger.commit(changes).await?;
-    tracing::info!(delivery.seq = %seq, delivery.new_seq = %new, "quarantined delivery re-driven");
-    Ok(Json(Redriven { seq: new }))
+pub(super) async fn redrive(
+    State(desk): State<Arc<Desk>>,
+    caller: Caller,
+    Number(seq): Number,
+    Read(asker): Read<Asker>,
+) -> Answer<Redriven> {
+    let entry = Entry::new(Action::Redriven, &caller, &asker.by).about("seq", seq);
+    let again = async {
+        let ledger = &desk.house.ledger;
+        let Quarantined { seq, delivery, .. } = desk.quarantined(seq)?;
+        // First the new place, then the old: a crash in between decodes it twice, and events are de-duplicated.
+        let Delivery { source, received_at, body } = delivery;
+        let new = ledger.append(Delivery { source, received_at, body }).await?;
+        let mut changes = Changes::new();
+        changes.release_quarantined(seq);
+        ledger.commit(changes).await?;
+        Ok((Redriven { seq: new }, 1))
+    };
+    desk.audited(entry, again).await.map(Json)
 }
 
-pub(super) async fn drop_one(State(desk): State<Arc<Desk>>, Path(seq): Path<u64>) -> Answer<QuarantineView> {
-    let found = desk.quarantined(seq)?;
-    let mut changes = Changes::new();
-    changes.release_quarantined(found.seq);
-    desk.house.ledger.commit(changes).await?;
-    tracing::warn!(delivery.seq = seq, "quarantined delivery dropped for good");
-    Ok(Json(QuarantineView::from(&found)))
+pub(super) async fn drop_one(
+    State(desk): State<Arc<Desk>>,
+    caller: Caller,
+    Number(seq): Number,
+    Read(asker): Read<Asker>,
+) -> Answer<QuarantineView> {
+    let entry = Entry::new(Action::Dropped, &caller, &asker.by).about("seq", seq);
+    let dropping = async {
+        let found = desk.quarantined(seq)?;
+        let mut changes = Changes::new();
+        changes.release_quarantined(found.seq);
+        desk.house.ledger.commit(changes).await?;
+        Ok((QuarantineView::from(&found), 1))
+    };
+    desk.audited(entry, dropping).await.map(Json)
 }
 
 impl Desk {

@@ -9,11 +9,14 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
-use super::support::Which;
+mod choose;
+
+pub(super) use choose::{DeadCommand, NotificationsCommand};
 
 /// A relay that turns loyalty events into email and SMS without the customer's identity ever leaving the brand.
 ///
-/// Exit codes: 0 done; 1 failed; 64 command line not understood; 78 configuration, rules or templates have faults.
+/// Exit codes: 0 done; 1 failed; 64 command line not understood; 75 the daemon is stopping or another process has the stores: try
+/// again; 78 configuration, rules, templates or keys have faults.
 #[derive(Parser)]
 #[command(name = "sealpost", version, propagate_version = true, max_term_width = 100)]
 pub(super) struct Args {
@@ -87,16 +90,21 @@ pub(super) enum Command {
     Pause {
         /// The scope
         scope: String,
+        /// Why, for whoever finds it later
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
     },
+    /// List what is paused: since when, by whom, why
+    Pauses,
     /// End a pause and send what it held
     Resume {
         /// The scope
         scope: String,
     },
-    /// Show or set the mode: shadow, pilot, live
+    /// Show or set the mode: shadow, pilot, live; `default` takes back what was set
     Mode {
         /// The mode to set
-        #[arg(value_parser = ["shadow", "pilot", "live"])]
+        #[arg(value_parser = ["shadow", "pilot", "live", "default"])]
         mode: Option<String>,
         /// What to set it for: relay, template:NAME, rule:NAME/NUMBER [default: relay]
         #[arg(long = "for", value_name = "TARGET", requires = "mode")]
@@ -132,6 +140,13 @@ pub(super) struct Bench {
     /// Requests a second of the phase with its own pace
     #[arg(long, default_value_t = 1_000)]
     pub(super) rate: u32,
+}
+
+impl Command {
+    /// True if it answers with facts; what runs, or prints a text of its own making, has no other form.
+    pub(super) fn has_json(&self) -> bool {
+        !matches!(self, Self::Run | Self::Demo { .. } | Self::Config(_) | Self::Render(_))
+    }
 }
 
 #[derive(Subcommand)]
@@ -285,78 +300,6 @@ impl Find {
 }
 
 #[derive(Subcommand)]
-pub(super) enum NotificationsCommand {
-    /// List
-    List(Chosen),
-    /// One, with the timeline of its event
-    Show {
-        /// Its id
-        id: String,
-    },
-    /// Withdraw: what waits or is dead is never sent
-    Cancel(Chosen),
-    /// Look at it again now
-    Requeue(Chosen),
-}
-
-#[derive(Subcommand)]
-pub(super) enum DeadCommand {
-    /// List
-    List(Chosen),
-    /// Send again after mending
-    Requeue(Chosen),
-    /// Withdraw
-    Cancel(Chosen),
-}
-
-#[derive(ClapArgs, Default)]
-pub(super) struct Chosen {
-    /// These notifications
-    ids: Vec<String>,
-    /// All of them (with or without the words below)
-    #[arg(long, conflicts_with = "ids")]
-    all: bool,
-    /// Of this template
-    #[arg(long)]
-    template: Option<String>,
-    /// Of this org
-    #[arg(long)]
-    org: Option<i64>,
-    /// In this state: waiting, sent, suppressed, expired, dead_letter, cancelled
-    #[arg(long)]
-    state: Option<String>,
-    /// For this reason: brake, contact_unknown, refused, …
-    #[arg(long)]
-    reason: Option<String>,
-    /// At most this many
-    #[arg(long)]
-    limit: Option<usize>,
-}
-
-impl From<Chosen> for Which {
-    fn from(chosen: Chosen) -> Self {
-        let Chosen { ids, all, template, org, state, reason, limit } = chosen;
-        Self { ids, all, template, org, state, reason, limit }
-    }
-}
-
-impl Chosen {
-    /// The same among the dead letters, for a change: something must be chosen.
-    pub(super) fn chosen_dead(self) -> anyhow::Result<Which> {
-        let filtered = self.template.is_some() || self.org.is_some() || self.reason.is_some();
-        if self.ids.is_empty() && !self.all && !filtered {
-            anyhow::bail!("nothing was chosen: give ids, --template, --org, --reason, or --all");
-        }
-        Ok(self.dead())
-    }
-
-    /// The same among the dead letters.
-    pub(super) fn dead(self) -> Which {
-        Self { state: Some("dead_letter".into()), ..self }.into()
-    }
-}
-
-#[derive(Subcommand)]
 pub(super) enum QuarantineCommand {
     /// List
     List,
@@ -382,8 +325,12 @@ pub(super) enum QuarantineCommand {
 
 #[derive(Subcommand)]
 pub(super) enum BrakeCommand {
-    /// Which have tripped
-    List,
+    /// Which have tripped: since when, at what limit, and what they hold
+    List {
+        /// Those that have not tripped, too
+        #[arg(long)]
+        all: bool,
+    },
     /// Send what a tripped brake holds
     Release {
         /// The template

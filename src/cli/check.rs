@@ -1,10 +1,13 @@
 //! `check`, `config show`.
 //!
-//! Promises: every fault of configuration, rules, templates and their examples at once; templates alone need no configuration.
-//! Never: a secret's value; a store or a listener opened.
+//! Promises: every fault of configuration, keys, storage, rules, templates and their examples at once; templates alone need no
+//! configuration.
+//! Never: a secret's value; a store or a listener opened; a directory made.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+
+use serde_json::{Value, json};
 
 use crate::app;
 use crate::config::{Config, Fault, Faults, Org};
@@ -14,13 +17,16 @@ use crate::template::{TemplateSet, TemplateSource};
 use crate::{clock::Clock, telemetry::Metrics};
 
 use super::print;
+use super::said::Said;
+
+mod places;
 
 /// `check`
 pub(super) fn check(
     file: Option<&Path>,
     templates: Option<&Path>,
     env: &BTreeMap<String, String>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Said> {
     let mut faults = Vec::new();
     let mut said = Vec::new();
     let config = match (file, templates) {
@@ -48,6 +54,10 @@ pub(super) fn check(
         if let Err(found) = app::load_templates(config) {
             faults.extend(found.0);
         }
+        if is_configured(file, env) {
+            said.push("key file and storage directory".to_owned());
+            faults.extend(places::check(config));
+        }
     }
     let source = template_source(templates, config.as_deref());
     let (count, found) = check_templates(&source, &any_org(config.as_deref()));
@@ -56,23 +66,45 @@ pub(super) fn check(
     faults.sort();
     faults.dedup();
     if faults.is_empty() {
-        print::out(&format!("no faults in {}", said.join(" and ")));
-        return Ok(());
+        return Ok(Said::new(json!({ "faults": [] }), |_| format!("no faults in {}", said.join(" and "))));
     }
+    let json = json!({ "faults": faults.iter().map(as_json).collect::<Vec<_>>() });
     let count = faults.len();
-    Err(anyhow::Error::new(Faults(faults)).context(format!("{count} {}", if count == 1 { "fault" } else { "faults" })))
+    let heading = format!("{count} {}", if count == 1 { "fault" } else { "faults" });
+    Ok(Said::failed(json, anyhow::Error::new(Faults(faults)).context(heading)))
+}
+
+fn as_json(fault: &Fault) -> Value {
+    let Fault { file, line, key, what, hint } = fault;
+    json!({ "file": file.display().to_string(), "line": line, "key": key, "what": what, "hint": hint })
+}
+
+/// True if anybody said how this relay is to run: by a file, or by the environment. The defaults alone are nobody's.
+fn is_configured(file: Option<&Path>, env: &BTreeMap<String, String>) -> bool {
+    super::file_of(file, env).is_some() || env.keys().any(|name| name.starts_with("SEALPOST__"))
 }
 
 /// Templates by themselves: parts, rules, and every example with and without each optional value.
 fn check_templates(source: &TemplateSource, org: &Org) -> (usize, Vec<Fault>) {
-    let templates = match TemplateSet::load(source, None) {
-        Ok(templates) => templates,
-        Err(faults) => return (0, faults),
-    };
-    let mut faults = templates.check_examples(org);
+    let manifests = TemplateSet::manifests(source);
+    let mut faults = Vec::new();
+    if let (TemplateSource::Dir(dir), true) = (source, manifests.is_empty()) {
+        faults.push(Fault {
+            file: dir.clone(),
+            line: None,
+            key: String::new(),
+            what: "holds no template".into(),
+            hint: Some("a template is a folder with a `template.toml` and a part for each channel".into()),
+        });
+    }
+    match TemplateSet::load(source, None) {
+        Ok(templates) => faults.extend(templates.check_examples(org)),
+        Err(found) => faults.extend(found),
+    }
+    // Rules are read from the texts, so that a template that does not load hides no fault of its rules.
     let mut rules = Vec::new();
-    for info in templates.all() {
-        match RuleSet::parse(&info.id, &info.file, &info.toml) {
+    for (id, file, text) in &manifests {
+        match RuleSet::parse(id, file, text) {
             Ok(parsed) => rules.extend(parsed),
             Err(found) => faults.extend(found),
         }
@@ -80,7 +112,7 @@ fn check_templates(source: &TemplateSource, org: &Org) -> (usize, Vec<Fault>) {
     if let Err(found) = RuleSet::compile(rules) {
         faults.extend(found);
     }
-    (templates.all().len(), faults)
+    (manifests.len(), faults)
 }
 
 /// `config show`
@@ -115,3 +147,6 @@ pub(super) fn any_org(config: Option<&Config>) -> Org {
             .into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{anyhow, bail};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{Method, StatusCode};
@@ -36,17 +36,45 @@ pub(crate) enum Client {
     },
 }
 
+/// A relay that cannot be asked now, and can soon.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Leaving {
+    /// The connection ended before the answer.
+    #[error("the daemon stopped while it was asked; look whether it was done, and try again")]
+    Asked,
+}
+
 impl Client {
-    /// Asks the daemon if one answers on the configured socket, else opens the house.
-    pub(crate) async fn connect(config: Arc<Config>) -> anyhow::Result<Self> {
+    /// Asks the daemon if one answers on the configured socket, else opens the house. Stores that do not exist are made only
+    /// for a command that has something to put into them.
+    pub(crate) async fn connect(config: Arc<Config>, may_make: bool) -> anyhow::Result<Self> {
         let path = config.admin.socket.clone();
         if UnixStream::connect(&path).await.is_ok() {
             return Ok(Self::Daemon(path));
         }
-        let house = House::open(config, Clock::system(), Metrics::new())
-            .context("no daemon answers on its local socket, and the stores cannot be opened here")?;
+        let dir = config.storage.dir.clone();
+        if !may_make && !dir.join("ledger").exists() {
+            bail!(
+                "no daemon answers, and {} holds nothing yet: `sealpost run` or `sealpost vault import` makes the stores",
+                dir.display()
+            );
+        }
+        match House::open(config, Clock::system(), Metrics::new()) {
+            Ok(house) => Ok(Self::of(house)),
+            // The socket is removed after the stores are closed, and made after they are opened.
+            Err(error) if error.is_of_the_moment() && path.exists() => Err(anyhow::Error::new(error)
+                .context("the daemon is stopping or starting, and takes no commands; try again in a moment")),
+            Err(error) if error.is_of_the_moment() => Err(anyhow::Error::new(error)
+                .context("another command, or a daemon that is starting, has the stores; try again in a moment")),
+            Err(error) => Err(anyhow::Error::new(error)
+                .context("no daemon answers on its local socket, and the stores cannot be opened here")),
+        }
+    }
+
+    /// The desk of a house in this process.
+    pub(crate) fn of(house: House) -> Self {
         let router = admin::router(&house.desk(), Door::Socket);
-        Ok(Self::Own { house, router })
+        Self::Own { house, router }
     }
 
     /// Asks; an answer that is not a success becomes an error with the relay's own words.
@@ -54,9 +82,9 @@ impl Client {
         let bytes = body.map_or_else(Vec::new, |b| serde_json::to_vec(b).unwrap_or_default());
         let (status, answer) = match self {
             Self::Daemon(socket) => {
-                let stream =
-                    UnixStream::connect(socket).await.with_context(|| format!("daemon left {}", socket.display()))?;
-                exchange(stream, request(method, path, &[], bytes)?).await?
+                let request = request(method, path, &[], bytes)?;
+                let stream = UnixStream::connect(socket).await.map_err(|_| Leaving::Asked)?;
+                exchange(stream, request).await.map_err(|error| anyhow::Error::new(error).context(Leaving::Asked))?
             }
             Self::Own { router, .. } => in_process(router.clone(), method, path, bytes).await?,
         };

@@ -7,8 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use axum::http::Method;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +23,7 @@ use crate::demo::{self, Demo};
 use crate::seal::Keyring;
 use crate::telemetry::{Metrics, logs};
 
-use super::support::Format;
+use super::said::Said;
 use super::{args, print};
 
 /// `run`
@@ -61,7 +62,7 @@ pub(super) async fn demo(once: bool, port: u16) -> anyhow::Result<()> {
 }
 
 /// `bench`
-pub(super) async fn bench(given: &args::Bench, format: Format) -> anyhow::Result<()> {
+pub(super) async fn bench(given: &args::Bench) -> anyhow::Result<Said> {
     let plan = bench::Plan {
         contacts: given.contacts,
         messages: given.messages,
@@ -70,11 +71,7 @@ pub(super) async fn bench(given: &args::Bench, format: Format) -> anyhow::Result
         rate: given.rate,
     };
     let report = bench::run(plan, print::err).await?;
-    match format {
-        Format::Json => print::out(&serde_json::to_string_pretty(&report)?),
-        Format::Text => print::out(report.table().trim_end()),
-    }
-    Ok(())
+    Ok(Said::new(serde_json::to_value(&report)?, |_| report.table().trim_end().to_owned()))
 }
 
 /// `bench-part`
@@ -83,36 +80,41 @@ pub(super) async fn bench_part(word: &str) -> anyhow::Result<()> {
 }
 
 /// `keys init`
-pub(super) fn init_keys(file: &Path) -> anyhow::Result<()> {
+pub(super) fn init_keys(file: &Path) -> anyhow::Result<Said> {
     Keyring::generate().create(file)?;
-    print::out(&format!(
-        "{} made (mode 0600). Keep a copy away from the data: without it nothing can be read, with it everything can.",
-        file.display()
-    ));
-    Ok(())
+    let file = file.display().to_string();
+    Ok(Said::new(json!({ "file": file }), |_| {
+        format!(
+            "{file} made (mode 0600). Keep a copy away from the data: without it nothing can be read, with it everything can."
+        )
+    }))
 }
 
 /// `keys status`
-pub(super) fn key_status(file: &Path) -> anyhow::Result<()> {
+pub(super) fn key_status(file: &Path) -> anyhow::Result<Said> {
     let ring = Keyring::load(file)?;
-    for epoch in ring.epochs() {
-        let made = ring.epoch_created(epoch).map_or_else(|| "unknown".to_owned(), |t| t.to_string());
-        let current = if epoch == ring.current_epoch() { "  current" } else { "" };
-        print::out(&format!("epoch {epoch}  made {made}{current}"));
-    }
-    Ok(())
+    let epochs = ring.epochs().into_iter().map(|epoch| {
+        let made = ring.epoch_created(epoch).map(|time| time.to_string());
+        json!({ "epoch": epoch, "made": made, "current": epoch == ring.current_epoch() })
+    });
+    Ok(Said::new(json!({ "epochs": epochs.collect::<Vec<_>>() }), |status| {
+        let line = |epoch: &Value| {
+            let current = if epoch["current"] == true { "  current" } else { "" };
+            format!("epoch {}  made {}{current}", epoch["epoch"], epoch["made"].as_str().unwrap_or("unknown"))
+        };
+        print::rows(&status["epochs"]).iter().map(line).collect::<Vec<_>>().join("\n")
+    }))
 }
 
 /// `probe`
-pub(super) async fn probe(address: &str) -> anyhow::Result<()> {
+pub(super) async fn probe(address: &str) -> anyhow::Result<Said> {
     let stream = TcpStream::connect(address).await.with_context(|| format!("nothing listens on {address}"))?;
     let (status, body) = exchange(stream, request(Method::GET, "/readyz", &[], Vec::new())?).await?;
     let text = String::from_utf8_lossy(&body).trim().to_owned();
-    if !status.is_success() {
-        bail!("not ready: {text}");
-    }
-    print::out(&text);
-    Ok(())
+    let ready = status.is_success();
+    let json = json!({ "ready": ready, "says": text });
+    let failed = (!ready).then(|| anyhow!("not ready: {text}"));
+    Ok(Said { json, text: if ready { text } else { String::new() }, failed })
 }
 
 /// The first signal stops; the second ends the process without waiting.

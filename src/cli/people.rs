@@ -1,14 +1,15 @@
 //! What CRM people type: `vault put|get|delete|import|stats`.
 //!
 //! Promises: files are read, not copied; an import goes on past bad rows and reports each by line, without values.
-//! Never: a person on the terminal but for `vault get`, which is logged by the daemon.
+//! Never: a person on the terminal but for `vault get`, which is audited.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::clock::Clock;
@@ -17,6 +18,7 @@ use crate::vault::json::row_json;
 
 use super::client::Client;
 use super::print;
+use super::said::Said;
 
 /// Rows in one request: large enough to share a sync, small enough to bound memory.
 const BATCH: usize = 1_000;
@@ -24,48 +26,56 @@ const BATCH: usize = 1_000;
 const SHOWN_FAULTS: usize = 20;
 
 /// `vault put`: a JSON object from a file or standard input.
-pub(crate) async fn put(client: &Client, file: &Path, namespace: Option<&str>, replace: bool) -> anyhow::Result<()> {
+pub(crate) async fn put(
+    client: &Client,
+    file: &Path,
+    namespace: Option<&str>,
+    replace: bool,
+    by: &str,
+) -> anyhow::Result<Said> {
     let mut text = String::new();
     open(file)?.read_to_string(&mut text).context("contact cannot be read")?;
     let contact: Value = serde_json::from_str(&text)
         .map_err(|e| anyhow::anyhow!("contact is not JSON: line {}, column {}", e.line(), e.column()))?;
     let how = if replace { "replace" } else { "patch" };
-    let body = json!({ "namespace": namespace, "how": how, "contact": contact });
-    let done = client.post("/v1/vault/put", &body).await?;
-    print::out(&format!("stored; {} aliases linked, {} waiting notifications woken", done["linked"], done["woken"]));
-    Ok(())
+    let body = json!({ "namespace": namespace, "how": how, "contact": contact, "by": by });
+    let answer = client.post("/v1/vault/put", &body).await?;
+    Ok(Said::new(answer, |done| match done["erased"].as_u64() {
+        Some(1..) => "left out: the person was erased; only a newer `updated_at` brings them back".into(),
+        _ => format!("stored; {} aliases linked, {} waiting notifications woken", done["linked"], done["woken"]),
+    }))
 }
 
 /// `vault get`
-pub(crate) async fn get(client: &Client, customer: &str, namespace: Option<&str>, by: &str) -> anyhow::Result<()> {
+pub(crate) async fn get(client: &Client, customer: &str, namespace: Option<&str>, by: &str) -> anyhow::Result<Said> {
     let body = json!({ "namespace": namespace, "customer": customer, "by": by });
-    print::out(&print::json(&client.post("/v1/vault/get", &body).await?));
-    Ok(())
+    Ok(Said::new(client.post("/v1/vault/get", &body).await?, print::json))
 }
 
 /// `vault delete`
-pub(crate) async fn delete(client: &Client, customer: &str, namespace: Option<&str>, by: &str) -> anyhow::Result<()> {
+pub(crate) async fn delete(client: &Client, customer: &str, namespace: Option<&str>, by: &str) -> anyhow::Result<Said> {
     let body = json!({ "namespace": namespace, "customer": customer, "by": by });
     let done = client.post("/v1/vault/delete", &body).await?;
     if done["deleted"] != true {
-        bail!("nobody is known by this alias");
+        return Ok(Said::failed(done, anyhow::anyhow!("nobody is known by this alias")));
     }
-    print::out("deleted; only keyed hashes remain, so that an old file does not bring them back");
-    Ok(())
+    Ok(Said::new(done, |_| "deleted; only keyed hashes remain, so that an old file does not bring them back".into()))
 }
 
 /// `vault stats`
-pub(crate) async fn stats(client: &Client) -> anyhow::Result<()> {
+pub(crate) async fn stats(client: &Client) -> anyhow::Result<Said> {
     let stats = client.get("/v1/vault/stats").await?;
-    print::out(&format!(
-        "{} contacts, {} aliases, {} bytes on disk",
-        stats["contacts"], stats["aliases"], stats["bytes_on_disk"]
-    ));
-    Ok(())
+    Ok(Said::new(stats, |stats| {
+        format!(
+            "{} contacts, {} aliases, {} bytes on disk",
+            stats["contacts"], stats["aliases"], stats["bytes_on_disk"]
+        )
+    }))
 }
 
-#[derive(Default)]
+#[derive(Default, Serialize)]
 struct Tally {
+    /// Stored.
     rows: u64,
     refused: u64,
     linked: u64,
@@ -81,7 +91,8 @@ pub(crate) async fn import(
     namespace: Option<&str>,
     replace: bool,
     aliases_only: bool,
-) -> anyhow::Result<()> {
+    by: &str,
+) -> anyhow::Result<Said> {
     let size = std::fs::metadata(file).map(|m| m.len()).unwrap_or(0);
     let bar = progress(size);
     let reader = bar.wrap_read(open(file)?);
@@ -100,29 +111,35 @@ pub(crate) async fn import(
             Err(fault) => refuse(&bar, &mut tally, &fault),
         }
         if batch.len() == BATCH {
-            send(client, namespace, how, &mut batch, &mut tally, &bar).await?;
+            send(client, &Asked { namespace, how, by }, &mut batch, &mut tally, &bar).await?;
         }
     }
-    send(client, namespace, how, &mut batch, &mut tally, &bar).await?;
+    send(client, &Asked { namespace, how, by }, &mut batch, &mut tally, &bar).await?;
     bar.finish_and_clear();
-    print::out(&format!(
+    let failed = (tally.refused > 0).then(|| {
+        anyhow::anyhow!(
+            "{} rows were refused; correct them and import the file again: rows that are stored already change nothing",
+            tally.refused
+        )
+    });
+    let text = format!(
         "{} rows stored, {} refused; {} aliases linked, {} pointed to somebody else before, {} waiting notifications woken; \
          {} left out because the person was erased",
         tally.rows, tally.refused, tally.linked, tally.conflicts, tally.woken, tally.erased
-    ));
-    if tally.refused > 0 {
-        bail!(
-            "{} rows were refused; correct them and import the file again: rows that are stored already change nothing",
-            tally.refused
-        );
-    }
-    Ok(())
+    );
+    Ok(Said { json: serde_json::to_value(&tally)?, text, failed })
+}
+
+/// What every request of an import says.
+struct Asked<'a> {
+    namespace: Option<&'a str>,
+    how: &'a str,
+    by: &'a str,
 }
 
 async fn send(
     client: &Client,
-    namespace: Option<&str>,
-    how: &str,
+    asked: &Asked<'_>,
     batch: &mut Vec<(u64, Value)>,
     tally: &mut Tally,
     bar: &ProgressBar,
@@ -131,7 +148,9 @@ async fn send(
         return Ok(());
     }
     let (lines, rows): (Vec<u64>, Vec<Value>) = batch.drain(..).unzip();
-    let done = client.post("/v1/vault/import", &json!({ "namespace": namespace, "how": how, "rows": rows })).await?;
+    let Asked { namespace, how, by } = asked;
+    let body = json!({ "namespace": namespace, "how": how, "rows": rows, "by": by });
+    let done = client.post("/v1/vault/import", &body).await?;
     let count = |name: &str| done[name].as_u64().unwrap_or(0);
     let faults = done["faults"].as_array().cloned().unwrap_or_default();
     tally.rows += count("rows") - faults.len() as u64;

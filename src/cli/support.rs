@@ -1,32 +1,20 @@
-//! What support types: events, notifications, dead letters, quarantine, status.
+//! What support types: events, notifications, dead letters, quarantine.
 //!
-//! Promises: each command is one question to the desk and one answer on the terminal.
-//! Never: a person, but for `quarantine show --reveal`, which is asked for by name and logged.
+//! Promises: each command is one question to the desk and one answer on the terminal; a list that is cut says so, and where it goes on.
+//! Never: a person, but for `quarantine show --reveal`, which is asked for by name and audited.
 
-use anyhow::bail;
+use anyhow::{Context, anyhow};
 use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::print;
+use super::print::{self, progress_of, rows};
+use super::said::Said;
 
-/// How answers are printed.
-#[derive(Clone, Copy)]
-pub(crate) enum Format {
-    /// For people.
-    Text,
-    /// The answer itself.
-    Json,
-}
-
-impl Format {
-    fn show(self, answer: &Value, text: impl FnOnce(&Value) -> String) {
-        match self {
-            Self::Text => print::out(&text(answer)),
-            Self::Json => print::out(&print::json(answer)),
-        }
-    }
-}
+/// Notifications changed in one request, so that progress can be shown between two.
+const PAGE: usize = 2_000;
+/// Notifications, and quarantined deliveries, that a list shows if nobody says.
+const SHOWN: usize = 50;
 
 /// Which notifications a command means.
 #[derive(Default)]
@@ -45,161 +33,170 @@ pub(crate) struct Which {
     pub(crate) reason: Option<String>,
     /// At most this many.
     pub(crate) limit: Option<usize>,
+    /// Behind this one.
+    pub(crate) after: Option<String>,
 }
 
 impl Which {
-    fn filter(&self) -> Value {
-        json!({ "template": self.template, "org": self.org, "state": self.state, "reason": self.reason, "limit": self.limit })
+    fn filter(&self, limit: usize, after: &Value) -> Value {
+        json!({
+            "template": self.template, "org": self.org, "state": self.state, "reason": self.reason,
+            "limit": limit, "after": after
+        })
     }
 
     fn query(&self) -> String {
-        let mut pairs = Vec::new();
-        let words = [("template", &self.template), ("state", &self.state), ("reason", &self.reason)];
-        pairs.extend(words.iter().filter_map(|(name, value)| Some(format!("{name}={}", value.as_deref()?))));
+        let words =
+            [("template", &self.template), ("state", &self.state), ("reason", &self.reason), ("after", &self.after)];
+        let mut pairs: Vec<String> = words
+            .iter()
+            .filter_map(|(name, value)| Some(format!("{name}={}", print::encoded(value.as_deref()?))))
+            .collect();
         pairs.extend(self.org.map(|org| format!("org={org}")));
-        pairs.extend(self.limit.map(|limit| format!("limit={limit}")));
+        pairs.push(format!("limit={}", self.limit.unwrap_or(SHOWN)));
         pairs.join("&")
     }
 }
 
 /// `events find`
-pub(crate) async fn find(client: &Client, by: &str, value: &str, format: Format) -> anyhow::Result<()> {
+pub(crate) async fn find(client: &Client, by: &str, value: &str) -> anyhow::Result<Said> {
     let answer = client.post("/v1/events/find", &json!({ "by": by, "value": value })).await?;
-    let found = answer["found"].as_array().cloned().unwrap_or_default();
-    if found.is_empty() {
-        bail!("no event is known by this {}", by.replace('_', " "));
+    if rows(&answer["found"]).is_empty() {
+        let why = anyhow!("no event is known by this {}", by.replace('_', " "));
+        return Ok(Said::failed(answer, why));
     }
-    format.show(&answer, |answer| {
-        let mut text = found.iter().map(print::timeline).collect::<Vec<_>>().join("\n");
+    Ok(Said::new(answer, |answer| {
+        let mut text = rows(&answer["found"]).iter().map(print::timeline).collect::<Vec<_>>().join("\n");
         if answer["more"] == true {
             text.push_str("\nthere are more; search by a narrower id\n");
         }
         text
-    });
-    Ok(())
+    }))
 }
 
 /// `events list`
-pub(crate) async fn list_events(client: &Client, limit: usize, format: Format) -> anyhow::Result<()> {
+pub(crate) async fn list_events(client: &Client, limit: usize) -> anyhow::Result<Said> {
     let answer = client.get(&format!("/v1/events?limit={limit}")).await?;
-    format.show(&answer, |rows| {
-        print::table(rows.as_array().map_or(&[], Vec::as_slice), &["received_at", "name", "org", "event_id", "key"])
-    });
-    Ok(())
+    Ok(Said::new(answer, |events| print::table(rows(events), &["received_at", "name", "org", "event_id", "key"])))
 }
 
 /// `events show`
-pub(crate) async fn show_event(client: &Client, key: &str, format: Format) -> anyhow::Result<()> {
-    let answer = client.get(&format!("/v1/events/{key}")).await?;
-    format.show(&answer, print::timeline);
-    Ok(())
+pub(crate) async fn show_event(client: &Client, key: &str) -> anyhow::Result<Said> {
+    let answer = client.get(&format!("/v1/events/{}", print::encoded(key))).await?;
+    Ok(Said::new(answer, print::timeline))
 }
 
 /// `notifications list`, `dead-letters list`
-pub(crate) async fn list_notifications(client: &Client, which: &Which, format: Format) -> anyhow::Result<()> {
+pub(crate) async fn list_notifications(client: &Client, which: &Which) -> anyhow::Result<Said> {
     let answer = client.get(&format!("/v1/notifications?{}", which.query())).await?;
-    format.show(&answer, |answer| {
-        let rows = answer["notifications"].as_array().map_or(&[][..], Vec::as_slice);
-        if rows.is_empty() {
+    Ok(Said::new(answer, |answer| {
+        let shown = rows(&answer["notifications"]);
+        if shown.is_empty() {
             return "none".into();
         }
-        rows.iter().map(print::notification).collect::<Vec<_>>().join("\n")
-    });
-    Ok(())
+        let mut lines: Vec<String> = shown.iter().map(print::notification).collect();
+        if let Some(next) = answer["next"].as_str() {
+            lines.push(format!(
+                "{0} of at least {0} shown; for the others --after {next}, or a larger --limit (at most 1000)",
+                shown.len()
+            ));
+        }
+        lines.join("\n")
+    }))
 }
 
 /// `notifications show`
-pub(crate) async fn show_notification(client: &Client, id: &str, format: Format) -> anyhow::Result<()> {
-    let answer = client.get(&format!("/v1/notifications/{id}")).await?;
-    format.show(&answer, print::timeline);
-    Ok(())
+pub(crate) async fn show_notification(client: &Client, id: &str) -> anyhow::Result<Said> {
+    let answer = client.get(&format!("/v1/notifications/{}", print::encoded(id))).await?;
+    Ok(Said::new(answer, print::timeline))
 }
 
-/// `notifications cancel|requeue`, `dead-letters cancel|requeue`
-pub(crate) async fn change(client: &Client, verb: &str, which: &Which, by: &str, format: Format) -> anyhow::Result<()> {
-    let body = if which.ids.is_empty() {
-        json!({ "filter": which.filter(), "all": which.all, "by": by })
-    } else {
-        json!({ "ids": which.ids, "by": by })
-    };
-    let answer = client.post(&format!("/v1/notifications/{verb}"), &body).await?;
-    format.show(&answer, |done| {
-        format!(
+/// `notifications cancel|requeue`, `dead-letters cancel|requeue`: in pages, with progress on a terminal.
+pub(crate) async fn change(client: &Client, verb: &str, which: &Which, by: &str) -> anyhow::Result<Said> {
+    let path = format!("/v1/notifications/{verb}");
+    if !which.ids.is_empty() {
+        return Ok(changed(client.post(&path, &json!({ "ids": which.ids, "by": by })).await?));
+    }
+    let bar = progress_of("changed");
+    let mut total = json!({ "changed": 0, "not_applicable": 0, "in_hand": 0, "next": which.after });
+    let mut left = which.limit.unwrap_or(usize::MAX);
+    while left > 0 {
+        let filter = which.filter(left.min(PAGE), &total["next"]);
+        let asked = client.post(&path, &json!({ "filter": filter, "all": which.all, "by": by })).await;
+        let page = asked.with_context(|| format!("stopped after {} were changed", total["changed"]))?;
+        for count in ["changed", "not_applicable", "in_hand"] {
+            total[count] = (number(&total, count) + number(&page, count)).into();
+        }
+        total["next"] = page["next"].clone();
+        bar.set_position(number(&total, "changed"));
+        left = left.saturating_sub(usize::try_from(number(&page, "changed")).unwrap_or(usize::MAX));
+        if page["next"].is_null() {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    Ok(changed(total))
+}
+
+fn number(answer: &Value, name: &str) -> u64 {
+    answer[name].as_u64().unwrap_or(0)
+}
+
+fn changed(answer: Value) -> Said {
+    Said::new(answer, |done| {
+        let mut text = format!(
             "{} changed, {} in a state that does not allow it, {} being sent at this moment",
             done["changed"], done["not_applicable"], done["in_hand"]
-        )
-    });
-    Ok(())
+        );
+        if !done["next"].is_null() {
+            text.push_str("; stopped at the limit, there may be more");
+        }
+        text
+    })
 }
 
 /// `quarantine list`
-pub(crate) async fn quarantine(client: &Client, format: Format) -> anyhow::Result<()> {
-    let answer = client.get("/v1/quarantine").await?;
-    format.show(&answer, |rows| {
-        let rows = rows.as_array().map_or(&[][..], Vec::as_slice);
-        if rows.is_empty() {
+pub(crate) async fn quarantine(client: &Client) -> anyhow::Result<Said> {
+    const MOST: usize = 1_000;
+    let answer = client.get(&format!("/v1/quarantine?limit={MOST}")).await?;
+    Ok(Said::new(answer, |kept| {
+        let shown = rows(kept);
+        if shown.is_empty() {
             return "nothing is in quarantine".into();
         }
-        print::table(rows, &["seq", "received_at", "source", "bytes", "reason"])
-    });
-    Ok(())
+        let mut text = print::table(shown, &["seq", "received_at", "source", "bytes", "reason"]);
+        if shown.len() == MOST {
+            text.push_str("the oldest 1000 are shown; `sealpost status` counts all\n");
+        }
+        text
+    }))
 }
 
 /// `quarantine show`
-pub(crate) async fn quarantined(
-    client: &Client,
-    seq: u64,
-    reveal: bool,
-    by: &str,
-    format: Format,
-) -> anyhow::Result<()> {
+pub(crate) async fn quarantined(client: &Client, seq: u64, reveal: bool, by: &str) -> anyhow::Result<Said> {
     let path = format!("/v1/quarantine/{seq}");
     let answer = match reveal {
         false => client.get(&path).await?,
         true => client.post(&format!("{path}/reveal"), &json!({ "by": by })).await?,
     };
-    format.show(&answer, |one| {
+    Ok(Said::new(answer, |one| {
         let mut text = print::table(std::slice::from_ref(one), &["seq", "received_at", "source", "bytes", "reason"]);
         if let Some(body) = one["body"].as_str() {
             text.push_str(body);
         }
         text
-    });
-    Ok(())
+    }))
 }
 
 /// `quarantine redrive`
-pub(crate) async fn redrive(client: &Client, seq: u64, format: Format) -> anyhow::Result<()> {
-    let answer = client.post(&format!("/v1/quarantine/{seq}/redrive"), &json!({})).await?;
-    format.show(&answer, |new| format!("back in the journal as {}", new["seq"]));
-    Ok(())
+pub(crate) async fn redrive(client: &Client, seq: u64, by: &str) -> anyhow::Result<Said> {
+    let answer = client.post(&format!("/v1/quarantine/{seq}/redrive"), &json!({ "by": by })).await?;
+    Ok(Said::new(answer, |new| format!("back in the journal as {}", new["seq"])))
 }
 
 /// `quarantine drop`
-pub(crate) async fn drop_quarantined(client: &Client, seq: u64, format: Format) -> anyhow::Result<()> {
-    let answer = client.ask(Method::DELETE, &format!("/v1/quarantine/{seq}"), None).await?;
-    format.show(&answer, |gone| format!("dropped {} ({} bytes)", gone["seq"], gone["bytes"]));
-    Ok(())
-}
-
-/// `status`
-pub(crate) async fn status(client: &Client, format: Format) -> anyhow::Result<()> {
-    let answer = client.get("/v1/status").await?;
-    format.show(&answer, |s| {
-        let mut lines = vec![
-            format!("sealpost {}  mode {}  intake {}", text(s, "version"), text(s, "mode"), text(s, "intake")),
-            format!("journal: {} received, {} planned", s["journal_head"], s["planned"]),
-            format!("quarantine: {}", s["quarantined_shown"]),
-            format!("vault: {} contacts, {} aliases", s["vault"]["contacts"], s["vault"]["aliases"]),
-        ];
-        for (reason, count) in s["waiting"].as_object().into_iter().flatten() {
-            lines.push(format!("waiting: {count} {reason}"));
-        }
-        lines.join("\n")
-    });
-    Ok(())
-}
-
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
-    value[name].as_str().unwrap_or("-")
+pub(crate) async fn drop_quarantined(client: &Client, seq: u64, by: &str) -> anyhow::Result<Said> {
+    let body = json!({ "by": by });
+    let answer = client.ask(Method::DELETE, &format!("/v1/quarantine/{seq}"), Some(&body)).await?;
+    Ok(Said::new(answer, |gone| format!("dropped {} ({} bytes)", gone["seq"], gone["bytes"])))
 }

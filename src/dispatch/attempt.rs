@@ -69,7 +69,7 @@ impl Dispatcher {
             }
             Outcome::Misconfigured { code } => {
                 tracing::error!(provider.id = %provider, reply.code = %code,
-                    "provider refuses us, not the recipient; correct its configuration or account, then restart or `sealpost resume`");
+                    "provider refuses us, not the recipient; correct its configuration or account, then restart or `sealpost resume relay`");
                 // Not an attempt on the person's account: our mistake must not use up their retries.
                 new.attempts -= 1;
                 let state = State::Waiting { reason: WaitReason::Misconfigured, due_at: open.expires_at };

@@ -1,16 +1,16 @@
 //! Reading: journal, events, searches, timelines, notifications, quarantine, state.
 //!
-//! Promises: direct, in microseconds; every answer is bounded by the caller's `max`; unreadable records are counted,
+//! Promises: direct, in microseconds; every answer is bounded by the caller's `max`, and counts read keys only; unreadable records are counted,
 //! logged by key, and left out.
 //! Never: a write.
 
 use std::collections::BTreeSet;
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 
 use crate::clock::Time;
 use crate::id::{DeliverySeq, EventKey, KeyedHash, NotificationId};
 
-use super::key::{self, Space};
+use super::key::{self, Key, Space};
 use super::store::Direction;
 use super::{Delivery, EventRecord, FindBy, Ledger, LedgerError, Notification, Quarantined, TimelineEntry, record};
 
@@ -177,6 +177,25 @@ impl Ledger {
             found.len() < max
         })?;
         Ok(found)
+    }
+
+    /// How many dead letters there are, counted from keys.
+    pub fn dead_letter_count(&self) -> Result<u64, LedgerError> {
+        self.count(Space::Index, key::dead_lane())
+    }
+
+    /// How many deliveries are in quarantine, counted from keys.
+    pub fn quarantine_count(&self) -> Result<u64, LedgerError> {
+        self.count(Space::Quarantine, ..)
+    }
+
+    fn count(&self, space: Space, range: impl RangeBounds<Key>) -> Result<u64, LedgerError> {
+        let mut count = 0;
+        self.0.store()?.keys(space, range, Direction::Up, |_| {
+            count += 1;
+            true
+        })?;
+        Ok(count)
     }
 
     /// One quarantined delivery.

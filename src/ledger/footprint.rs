@@ -23,6 +23,7 @@ pub(super) struct Footprint {
     pub(super) timed: Option<(Time, WaitReason)>,
     hold: Option<(Hold, Time)>,
     attempting: bool,
+    dead: bool,
     /// Aliases whose arrival wakes it.
     waits: Vec<KeyedHash>,
 }
@@ -47,6 +48,7 @@ impl Footprint {
             event: n.event,
             timed: due.zip(reason),
             attempting: place == Place::Attempting,
+            dead: matches!(n.state, State::DeadLetter { .. }),
             hold: if let Place::Held(hold, due) = place { Some((hold, due)) } else { None },
             waits,
         }
@@ -67,9 +69,10 @@ impl Footprint {
         let timed = self.timed.map(|(due, reason)| (Space::Queue, key::timed(due, self.id, reason)));
         let held = self.held_key(hasher).map(|held| (Space::Queue, held));
         let attempting = self.attempting.then(|| (Space::Queue, key::attempting(self.id)));
+        let dead = self.dead.then(|| (Space::Index, key::dead(self.id)));
         let waits = self.waits.iter().map(|alias| (Space::Index, key::waits(*alias, self.id)));
         let of_event = (Space::Index, key::of_event(self.event, self.id));
-        timed.into_iter().chain(held).chain(attempting).chain(waits).chain([of_event]).collect()
+        timed.into_iter().chain(held).chain(attempting).chain(dead).chain(waits).chain([of_event]).collect()
     }
 }
 

@@ -84,6 +84,7 @@ const WAITS: u8 = b'w';
 const OF_EVENT: u8 = b'n';
 const RECEIVED: u8 = b't';
 const LATE: u8 = b'l';
+const DEAD: u8 = b'd';
 
 fn join(parts: &[&[u8]]) -> Key {
     parts.concat()
@@ -194,6 +195,13 @@ pub(super) fn of_event(event: EventKey, id: NotificationId) -> Key {
 }
 pub(super) fn of_event_prefix(event: EventKey) -> Key {
     join(&[&[OF_EVENT], &event.0.0])
+}
+/// Index: dead letters, so that they can be counted without opening one.
+pub(super) fn dead(id: NotificationId) -> Key {
+    join(&[&[DEAD], &id.0])
+}
+pub(super) fn dead_lane() -> std::ops::Range<Key> {
+    vec![DEAD]..vec![DEAD + 1]
 }
 /// Index: events by when they were received, oldest first.
 pub(super) fn received(at: Time, event: EventKey) -> Key {

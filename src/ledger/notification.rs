@@ -196,6 +196,10 @@ impl Notification {
 }
 
 impl State {
+    /// The word of every state.
+    pub const WORDS: &'static [&'static str] =
+        &["waiting", "attempting", "sent", "suppressed", "expired", "dead_letter", "cancelled"];
+
     /// The word of the state, as in records, filters and lists.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -221,6 +225,19 @@ impl State {
 }
 
 impl DeadReason {
+    /// The word of every reason.
+    pub const WORDS: &'static [&'static str] = &[
+        "contact_unknown",
+        "several_people",
+        "no_address",
+        "missing_value",
+        "render_failed",
+        "template_unavailable",
+        "refused",
+        "retries_exhausted",
+        "event_unreadable",
+    ];
+
     /// The word of the reason.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -234,5 +251,46 @@ impl DeadReason {
             Self::RetriesExhausted { .. } => "retries_exhausted",
             Self::EventUnreadable => "event_unreadable",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_and_every_dead_reason_has_its_word_in_the_list() {
+        let at = Time::from_millis(0);
+        let (channel, provider): (_, ProviderId) = (Channel::Email, "mail".parse().unwrap());
+        let states = [
+            State::Waiting { reason: WaitReason::Retry, due_at: at },
+            State::Attempting { channel, provider: provider.clone(), since: at },
+            State::Sent { channel, provider, at, provider_ref: None },
+            State::Suppressed { reason: SuppressReason::Shadow, at },
+            State::Expired { at },
+            State::DeadLetter { reason: DeadReason::NoAddress, at },
+            State::Cancelled { at },
+        ];
+        assert_eq!(states.each_ref().map(State::as_str), State::WORDS);
+        for state in &states {
+            assert_eq!(
+                serde_json::to_value(state).unwrap()["state"],
+                state.as_str(),
+                "filters use the words of answers"
+            );
+        }
+        let text = String::new;
+        let reasons = [
+            DeadReason::ContactUnknown,
+            DeadReason::SeveralPeople,
+            DeadReason::NoAddress,
+            DeadReason::MissingValue { field: text() },
+            DeadReason::RenderFailed { detail: text() },
+            DeadReason::TemplateUnavailable,
+            DeadReason::Refused { code: text() },
+            DeadReason::RetriesExhausted { code: text() },
+            DeadReason::EventUnreadable,
+        ];
+        assert_eq!(reasons.each_ref().map(DeadReason::as_str), DeadReason::WORDS);
     }
 }

@@ -40,7 +40,7 @@ impl Ledger {
     ) -> Result<Self, LedgerError> {
         let open_error = |cause: String| LedgerError::Open { path: dir.into(), cause };
         let store = Store::open(dir, keys.sealer("ledger"), metrics.clone(), &options)?;
-        check_format(&store).map_err(open_error)?;
+        check_format(&store, dir)?;
 
         let (cursor, head) = journal_borders(&store)?;
         let timeline_number = last_timeline_number(&store)?;
@@ -82,16 +82,17 @@ impl Ledger {
 }
 
 /// Reads or writes the record that proves format and key ring.
-fn check_format(store: &Store) -> Result<(), String> {
-    match store.get_value::<u32>(key::FORMAT).map_err(|error| error.to_string())? {
+fn check_format(store: &Store, dir: &Path) -> Result<(), LedgerError> {
+    let open_error = |cause: String| LedgerError::Open { path: dir.into(), cause };
+    match store.get_value::<u32>(key::FORMAT).map_err(|error| open_error(error.to_string()))? {
         Found::Value(FORMAT_VERSION) => Ok(()),
-        Found::Value(version) => {
-            Err(format!("its format is {version}, this relay reads {FORMAT_VERSION}; use the relay that wrote it"))
-        }
-        Found::Corrupt => Err("it was sealed with another key ring; use the key file it was made with".into()),
+        Found::Value(version) => Err(open_error(format!(
+            "its format is {version}, this relay reads {FORMAT_VERSION}; use the relay that wrote it"
+        ))),
+        Found::Corrupt => Err(LedgerError::OtherKeys { path: dir.into() }),
         Found::Missing => {
             let sealed = store.seal(Space::Meta, key::FORMAT, &record::value(&FORMAT_VERSION));
-            store.commit([(Space::Meta, key::FORMAT.to_vec(), Some(sealed))].into_iter())
+            store.commit([(Space::Meta, key::FORMAT.to_vec(), Some(sealed))].into_iter()).map_err(open_error)
         }
     }
 }

@@ -155,6 +155,9 @@ impl Inner {
                     }
                 }
             }
+            if store.contains(Space::Index, &key::dead(id))? {
+                own.insert((Space::Index, key::dead(id)));
+            }
             own.insert((Space::Notifications, key));
         }
         let record = key::event(event);

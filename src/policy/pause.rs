@@ -76,6 +76,9 @@ pub struct Pause {
     pub since: Time,
     /// The operator, as the admin door names them.
     pub by: String,
+    /// Why, in the operator's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Everything that is stopped. Serialises as JSON for the ledger's run-time state, under the name `pauses`.
@@ -85,10 +88,10 @@ pub struct Pauses(BTreeMap<Scope, Pause>);
 
 impl Pauses {
     /// Stops a scope. False, and nothing changes, if it is stopped already: the first pause keeps its name and time.
-    pub fn pause(&mut self, scope: Scope, by: &str, now: Time) -> bool {
+    pub fn pause(&mut self, scope: Scope, pause: Pause) -> bool {
         let vacant = !self.0.contains_key(&scope);
         if vacant {
-            self.0.insert(scope, Pause { since: now, by: by.to_owned() });
+            self.0.insert(scope, pause);
         }
         vacant
     }
@@ -130,6 +133,10 @@ mod tests {
 
     const NOW: Time = Time::from_millis(1_793_092_797_616);
 
+    fn by(name: &str) -> Pause {
+        Pause { since: NOW, by: name.into(), reason: None }
+    }
+
     fn scope(text: &str) -> Scope {
         text.parse().unwrap()
     }
@@ -148,7 +155,7 @@ mod tests {
         ] {
             let mut pauses = Pauses::default();
             assert!(!pauses.covers(OrgId(org), &welcome, channel));
-            assert!(pauses.pause(scope(paused), "asha", NOW));
+            assert!(pauses.pause(scope(paused), by("asha")));
             let covers = pauses.covers(OrgId(org), &template.parse().unwrap(), channel);
             assert_eq!(covers, expected, "{paused}: {org} {template} {channel}");
         }
@@ -158,10 +165,10 @@ mod tests {
     fn ending_one_pause_leaves_the_others() {
         let mut pauses = Pauses::default();
         let welcome: TemplateId = "welcome".parse().unwrap();
-        assert!(pauses.pause(scope("channel:sms"), "asha", NOW) && pauses.pause(scope("relay"), "ben", NOW));
-        assert!(!pauses.pause(scope("relay"), "chen", Time::MAX), "the first pause keeps its name");
+        assert!(pauses.pause(scope("channel:sms"), by("asha")) && pauses.pause(scope("relay"), by("ben")));
+        assert!(!pauses.pause(scope("relay"), by("chen")), "the first pause keeps its name");
         assert_eq!(pauses.covering(OrgId(1), &welcome, Channel::Sms).map(|(scope, _)| scope), Some(&Scope::Relay));
-        assert_eq!(pauses.resume(&Scope::Relay), Some(Pause { since: NOW, by: "ben".into() }));
+        assert_eq!(pauses.resume(&Scope::Relay), Some(by("ben")));
         assert_eq!(pauses.resume(&Scope::Relay), None);
         assert!(pauses.covers(OrgId(1), &welcome, Channel::Sms));
         assert!(!pauses.covers(OrgId(1), &welcome, Channel::Email));
@@ -172,9 +179,12 @@ mod tests {
         let mut pauses = Pauses::default();
         for text in ["relay", "org:41007", "org:-1", "template:welcome", "channel:sms", "channel:email"] {
             assert_eq!(scope(text).to_string(), text);
-            pauses.pause(scope(text), "asha", NOW);
+            pauses.pause(scope(text), by("asha"));
         }
+        let why = Some("the gateway moves tonight".to_owned());
+        pauses.pause(scope("template:points"), Pause { reason: why, ..by("asha") });
         let json = serde_json::to_value(&pauses).unwrap();
+        assert_eq!(json["template:points"]["reason"], "the gateway moves tonight");
         assert_eq!(json["org:41007"]["by"], "asha");
         assert_eq!(serde_json::from_value::<Pauses>(json).unwrap(), pauses);
         for wrong in

@@ -222,6 +222,23 @@ async fn look(relay: &Installation, heard: &mut Heard) {
     ] {
         assert!(!heard.run(relay, &arguments), "{arguments:?} finds nothing");
     }
+    for arguments in [
+        &["pause", EMAIL][..],
+        &["resume", EMAIL],
+        &["brake", "release", EMAIL],
+        &["mode", "live", "--for", EMAIL],
+        &["notifications", "list", "--state", FIRST],
+        &["notifications", "list", "--template", EMAIL],
+        &["notifications", "list", "--after", EXTERNAL],
+        &["dead-letters", "cancel", "--reason", FIRST],
+        &["notifications", "cancel", EXTERNAL],
+        &["vault", "get", EMAIL],
+        &["vault", "get", &customer, "--namespace", FIRST],
+    ] {
+        assert!(!heard.run(relay, arguments), "{arguments:?} is refused");
+    }
+    heard.run_twice(relay, &["pauses"]);
+    heard.run_twice(relay, &["brake", "list", "--all"]);
     assert!(!heard.run(relay, &["events", "show", EXTERNAL]));
     assert!(!heard.run(relay, &["notifications", "show", EXTERNAL]));
     for path in ["/metrics", "/v1/status", "/v1/vault/stats", "/v1/quarantine", "/v1/events?limit=100"] {
@@ -329,6 +346,19 @@ async fn a_planted_person_is_found_in_nothing_the_relay_writes_or_says() {
         ["ready", "dead letter", "wrong credentials", "over intake.max_body_bytes", "contact read", "body revealed"]
     {
         assert!(log.contains(line), "the log tells of `{line}`");
+    }
+    let audit = std::fs::read_to_string(relay.storage().join("audit.log")).expect("there is an audit");
+    for words in [
+        r#""action":"vault.get","about":{"contact.alias":""#,
+        r#""action":"quarantine.reveal""#,
+        r#""action":"quarantine.redrive""#,
+        r#""action":"quarantine.drop""#,
+        r#""action":"vault.import""#,
+        r#""action":"vault.delete""#,
+        r#""who":"local socket uid "#,
+        r#""who":"own process uid "#,
+    ] {
+        assert!(audit.contains(words), "the audit tells of {words}");
     }
     assert!(relay.sms.received() >= 7, "every answer of the gateway was given");
     assert!(relay.smtp.reached(Phase::Dot) >= 4, "every answer of the mail server was given");

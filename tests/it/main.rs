@@ -8,12 +8,14 @@
 //! * `outcomes`: every answer a provider can give;
 //! * `crash`: `kill -9` of the real binary;
 //! * `bench`: the bench itself, small;
+//! * `commands`: exit codes of the real binary;
 //! * `canary`: a planted person, looked for in every byte the relay writes.
 
 #![allow(unreachable_pub, reason = "nobody outside can reach a test")]
 
 mod bench;
 mod canary;
+mod commands;
 mod crash;
 mod fixtures;
 mod house;

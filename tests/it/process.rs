@@ -103,11 +103,21 @@ impl Installation {
         child.wait().expect("a killed child can be waited for");
     }
 
+    /// SIGTERM, without waiting for the end.
+    pub fn tell_to_stop(&self) {
+        let pid = rustix::process::Pid::from_child(self.child.as_ref().expect("the daemon runs"));
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a child can be told to stop");
+    }
+
     /// SIGTERM; how it ended.
     pub async fn terminate(&mut self) -> ExitStatus {
-        let mut child = self.child.take().expect("the daemon runs");
-        let pid = rustix::process::Pid::from_child(&child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a child can be told to stop");
+        self.tell_to_stop();
+        self.ended().await
+    }
+
+    /// Waits for the end of a daemon that was told to stop.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("the daemon ran");
         let ended = async {
             loop {
                 if let Some(status) = child.try_wait().expect("a child can be asked") {

@@ -141,7 +141,11 @@ async fn old_events_go_with_all_that_hangs_on_them_but_never_while_something_wai
     let ledger = house.open();
     let bill = ledger.find_hash(FindBy::BillNumber, "B-17");
     for n in 1..=100_u8 {
-        let state = if n == 3 || n == 4 { waiting(WaitReason::ContactUnknown, 5_000) } else { sent() };
+        let state = match n {
+            3 | 4 => waiting(WaitReason::ContactUnknown, 5_000),
+            6 => State::DeadLetter { reason: DeadReason::NoAddress, at: at(3) },
+            _ => sent(),
+        };
         let mut changes = Changes::new();
         changes.add_event(event(n, n.into()), vec![(FindBy::BillNumber, bill)]);
         changes.add_notification(notification(n, state));

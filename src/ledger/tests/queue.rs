@@ -31,6 +31,22 @@ async fn a_notification_survives_its_record() {
 }
 
 #[tokio::test]
+async fn dead_letters_are_counted_while_they_are_dead() {
+    let house = House::new();
+    let ledger = house.open();
+    let dead = || State::DeadLetter { reason: DeadReason::NoAddress, at: at(3) };
+    for n in 1..=3 {
+        add(&ledger, notification(n, dead())).await;
+    }
+    add(&ledger, notification(4, sent())).await;
+    assert_eq!(ledger.dead_letter_count().unwrap(), 3);
+    update(&ledger, &ledger.lease(id(1)).unwrap().unwrap(), waiting(WaitReason::DueLater, 1)).await;
+    assert_eq!(ledger.dead_letter_count().unwrap(), 2);
+    drop(ledger);
+    assert_eq!(house.open().dead_letter_count().unwrap(), 2, "a restart counts the same");
+}
+
+#[tokio::test]
 async fn due_notifications_come_earliest_first_and_to_one_holder_only() {
     let house = House::new();
     let ledger = house.open();

@@ -1,0 +1,121 @@
+//! Tests of `check`: every fault, all at once.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::admin::tests::configure;
+use crate::seal::Keyring;
+
+/// The faults of an installation, as texts with the directory's name left out.
+fn faults(dir: &TempDir) -> Vec<String> {
+    let file = dir.path().join("sealpost.toml");
+    let said = check(Some(&file), None, &BTreeMap::new()).expect("checked");
+    if let Some(error) = &said.failed {
+        assert!(error.chain().any(|cause| cause.is::<Faults>()), "{error:#}");
+    }
+    texts(&said, dir)
+}
+
+fn texts(said: &Said, dir: &TempDir) -> Vec<String> {
+    let faults = said.json["faults"].as_array().expect("a list");
+    let text = |fault: &Value| {
+        let what = format!("{}: {}", fault["key"].as_str().unwrap_or("-"), fault["what"].as_str().unwrap_or("-"));
+        what.replace(&dir.path().display().to_string(), "DIR")
+    };
+    faults.iter().map(text).collect()
+}
+
+fn installation() -> TempDir {
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = configure(&dir);
+    Keyring::generate().create(&config.keys.file).expect("keys can be written");
+    dir
+}
+
+#[test]
+fn a_good_installation_has_no_fault_and_nothing_is_made() {
+    let dir = installation();
+    assert_eq!(faults(&dir), [""; 0]);
+    assert!(!dir.path().join("data").exists());
+}
+
+#[test]
+fn the_key_file_is_looked_at() {
+    let dir = installation();
+    let keys = dir.path().join("keys");
+    fs::set_permissions(&keys, fs::Permissions::from_mode(0o640)).expect("mode set");
+    insta::assert_snapshot!(faults(&dir).join("\n"), @"keys.file: key file DIR/keys can be read by others (mode 0640); run `chmod 600 DIR/keys`");
+    fs::set_permissions(&keys, fs::Permissions::from_mode(0o600)).expect("mode set");
+    fs::write(&keys, "garbage").expect("written");
+    insta::assert_snapshot!(faults(&dir).join("\n"), @"keys.file: key file DIR/keys, line 1: expected TOML with `version = 1`; restore it from its copy");
+    fs::remove_file(&keys).expect("removed");
+    insta::assert_snapshot!(faults(&dir).join("\n"), @"keys.file: key file DIR/keys does not exist; make one with `sealpost keys init`, or restore it");
+}
+
+#[test]
+fn the_storage_directory_is_looked_at_with_the_keys() {
+    let dir = installation();
+    fs::write(dir.path().join("data"), "a file").expect("written");
+    fs::remove_file(dir.path().join("keys")).expect("removed");
+    insta::assert_snapshot!(faults(&dir).join("\n"), @r"
+    keys.file: key file DIR/keys does not exist; make one with `sealpost keys init`, or restore it
+    storage.dir: DIR/data is not a directory
+    ");
+}
+
+#[test]
+fn a_folder_without_templates_is_a_fault() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let said = check(None, Some(dir.path()), &BTreeMap::new()).expect("checked");
+    assert_eq!(texts(&said, &dir), [": holds no template"]);
+}
+
+/// A template with a fault of its own and one of its rule.
+fn faulty_template(dir: &std::path::Path) {
+    let folder = dir.join("welcome");
+    fs::create_dir_all(&folder).expect("made");
+    let manifest = r#"
+[[rule]]
+on = ["customerAdded"]
+when = "event.data. > 0"
+send = ["email"]
+live_from = 2026-01-01T00:00:00Z
+[template]
+category = "service"
+reads = ["first_name"]
+[email]
+sender = "loyalty"
+subject = "Welcome {{customer.first_nam}}"
+"#;
+    fs::write(folder.join("template.toml"), manifest).expect("written");
+    fs::write(folder.join("email.html.hbs"), "<p>Hello</p>").expect("written");
+}
+
+#[test]
+fn faults_of_rules_are_not_hidden_behind_faults_of_templates() {
+    let dir = tempfile::tempdir().expect("a directory");
+    faulty_template(dir.path());
+    let said = check(None, Some(dir.path()), &BTreeMap::new()).expect("checked");
+    let found = texts(&said, &dir);
+    assert_eq!(found.iter().filter(|fault| fault.contains("first_nam")).count(), 1, "the template's: {found:?}");
+    assert_eq!(found.iter().filter(|fault| fault.contains("when")).count(), 1, "the rule's: {found:?}");
+}
+
+#[test]
+fn a_fault_that_two_looks_find_is_told_once_and_all_kinds_at_once() {
+    let dir = installation();
+    faulty_template(&dir.path().join("mine"));
+    let file = dir.path().join("sealpost.toml");
+    let text = fs::read_to_string(&file).expect("read");
+    let mine = format!("[templates]\ndir = {:?}\n", dir.path().join("mine").display().to_string());
+    fs::write(&file, text.replace("[templates]\n", &mine)).expect("written");
+    fs::remove_file(dir.path().join("keys")).expect("removed");
+    let found = faults(&dir);
+    for (what, times) in [("first_nam", 1), ("when", 1), ("keys.file", 1), ("no template has this name", 1)] {
+        let told = found.iter().filter(|fault| fault.contains(what)).count();
+        assert_eq!(told, times, "{what}: {found:#?}");
+    }
+}
