@@ -89,8 +89,8 @@ impl Dispatcher {
         let Some(sender) = template.channels.get(&joined.channel).and_then(|role| org.senders.get(role)) else {
             return Ok(Err(DeadReason::TemplateUnavailable));
         };
-        let view = record.event.view();
         let items: Vec<Value> = n.items.iter().filter_map(|place| record.event.at(place).cloned()).collect();
+        let view = record.event.into_view();
         let customer = joined.contact.customer();
         let input = RenderInput { channel: joined.channel, event: &view, items: &items, customer: &customer, org, now };
         let content = match self.templates.render(&n.rule.template, &input) {

@@ -45,13 +45,19 @@ pub enum Special<'e> {
 impl Event {
     /// What conditions and templates see as `event`: `name`, `id`, `org`, `created_at` (milliseconds) and `data`.
     pub fn view(&self) -> Value {
-        json!({
+        self.clone().into_view()
+    }
+
+    /// The same without a copy of `data`.
+    pub fn into_view(self) -> Value {
+        let mut view = json!({
             "name": self.name,
             "id": self.event_id,
             "org": self.org.0,
             "created_at": self.created_at.as_millis(),
-            "data": self.data,
-        })
+        });
+        view["data"] = self.data;
+        view
     }
 
     /// The value at a dotted path with positions from 0: `data`, `data.coupons.3.code`.

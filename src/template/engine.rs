@@ -168,9 +168,9 @@ impl Engine {
     }
 }
 
-/// Makes a context of the engine.
-pub(super) fn context(data: &Value) -> Result<Context, RenderError> {
-    Context::wraps(data).map_err(|_| RenderError::Failed { part: "context".into(), detail: "cannot be built".into() })
+/// Makes a context of the engine; copies nothing.
+pub(super) fn context(data: Value) -> Context {
+    Context::from(data)
 }
 
 fn explain(reason: &RenderErrorReason, part: &str) -> RenderError {

@@ -28,12 +28,12 @@ pub(super) fn render(set: &TemplateSet, template: &Template, input: &RenderInput
         Channel::Email => {
             let locale = choose(template, input, |l| template.email.contains_key(l)).ok_or_else(none)?;
             let parts = template.email.get(locale).ok_or_else(none)?;
-            Job::new(set, template, input, locale)?.email(parts)
+            Job::new(set, template, input, locale).email(parts)
         }
         Channel::Sms => {
             let locale = choose(template, input, |l| template.sms.contains_key(l)).ok_or_else(none)?;
             let parts = template.sms.get(locale).ok_or_else(none)?;
-            Job::new(set, template, input, locale)?.sms(template, parts, locale, input)
+            Job::new(set, template, input, locale).sms(template, parts, locale, input)
         }
     }
 }
@@ -76,7 +76,7 @@ impl<'j> Job<'j> {
         template: &Template,
         input: &RenderInput<'_>,
         locale: &str,
-    ) -> Result<Self, RenderError> {
+    ) -> Self {
         let data = context::build(input, &template.info.reads, &set.tables);
         let parts = if locale.is_empty() { template.locale.as_str() } else { locale };
         // The reader's region decides how numbers look, as long as the words are in the reader's language.
@@ -91,7 +91,7 @@ impl<'j> Job<'j> {
             currency: context::currency(input.event).unwrap_or(&input.org.currency).to_owned(),
             sms: input.channel == Channel::Sms,
         };
-        Ok(Self { set, context: engine::context(&data)?, run: Rc::new(run) })
+        Self { set, context: engine::context(data), run: Rc::new(run) }
     }
 
     fn part(&self, part: &Part, escape: Escape, limit: usize) -> Result<String, RenderError> {

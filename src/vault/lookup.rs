@@ -94,9 +94,11 @@ impl Vault {
 
     /// True if the contact's present address on this channel is marked.
     pub fn address_suppressed(&self, id: ContactId, channel: Channel) -> Result<bool, VaultError> {
-        let (Some(person), Some(contact)) = (self.0.store.person(id)?, self.0.store.contact(id)?) else {
+        let Some(person) = self.0.store.person(id)? else { return Ok(false) };
+        if !person.marks.iter().any(|mark| mark.channel == channel) {
             return Ok(false);
-        };
+        }
+        let Some(contact) = self.0.store.contact(id)? else { return Ok(false) };
         let address = self.mark(&person, &contact, channel);
         Ok(person.marks.iter().any(|mark| mark.channel == channel && Some(mark.address) == address))
     }
