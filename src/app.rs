@@ -32,6 +32,9 @@ use crate::vault::{Vault, VaultError};
 
 mod upkeep;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 /// The stores and everything checked, without a listener or a task: what commands need when no daemon runs.
 #[derive(Clone)]
 pub struct House {

@@ -10,17 +10,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::clock::{Clock, Time};
 use crate::config::{Allow, Config};
 use crate::event::{AliasKind, Subject, alias_hash};
-use crate::id::{Channel, KeyedHash, NotificationId, OrgId, RuleId, TemplateId};
-use crate::ledger::{Changes, Happening, Hold, Ledger, LedgerError, State, TimelineEntry};
+use crate::id::{Channel, KeyedHash, OrgId, RuleId, TemplateId};
+use crate::ledger::{Changes, Hold, Ledger, LedgerError};
+use crate::policy::Mode;
 use crate::policy::brake::{Admit, Brake};
 use crate::policy::modes::{Modes, Target};
 use crate::policy::pause::{Pauses, Scope};
-use crate::policy::{Mode, WaitReason};
 use crate::seal::Keyring;
 use crate::telemetry::{MessageOutcome, Metrics};
 
-/// Notifications changed in one commit.
-const BATCH: usize = 256;
+mod release;
+#[cfg(test)]
+mod tests;
 
 /// Run-time controls. Cheap to clone.
 #[derive(Clone)]
@@ -136,7 +137,7 @@ impl Control {
         Ok(())
     }
 
-    /// Ends a pause and frees what it held; returns how many. What another pause covers is held again at once.
+    /// Ends a pause and frees what it held; returns how many. What another pause covers stays held.
     ///
     /// # Errors
     /// When the ledger fails; the pause then stands.
@@ -214,54 +215,6 @@ impl Control {
     /// Takes that memory back.
     pub fn take_misconfigured(&self) -> bool {
         self.0.misconfigured.swap(false, Ordering::SeqCst)
-    }
-
-    /// Puts everything held for one reason back into the queue, in batches; returns how many.
-    ///
-    /// # Errors
-    /// When the ledger fails; what was released before stays released.
-    pub async fn release(&self, hold: &Hold, by: &str) -> Result<usize, LedgerError> {
-        let ledger = &self.0.ledger;
-        let mut released = 0;
-        loop {
-            let held = ledger.held(hold, BATCH)?;
-            let mut changes = Changes::new();
-            let mut leases = Vec::new();
-            let now = self.0.clock.now();
-            for id in held {
-                let Some(leased) = ledger.lease(id)? else { continue };
-                let old = &leased.notification;
-                let State::Waiting { .. } = old.state else { continue };
-                let mut new = old.clone();
-                new.brake_released |= matches!(hold, Hold::Brake(_));
-                new.state = State::Waiting { reason: WaitReason::DueLater, due_at: now.max(old.not_before) };
-                let what = Happening::Released { by: by.into() };
-                changes.add_timeline(old.event, TimelineEntry { at: now, notification: Some(id), what });
-                changes.update_notification(old, new);
-                leases.push(leased);
-            }
-            if leases.is_empty() {
-                return Ok(released);
-            }
-            ledger.commit(changes).await?;
-            released += leases.len();
-        }
-    }
-
-    /// Frees one that was held for a cause that is gone by now.
-    ///
-    /// # Errors
-    /// When the ledger fails.
-    pub async fn release_one(&self, id: NotificationId) -> Result<(), LedgerError> {
-        let Some(leased) = self.0.ledger.lease(id)? else { return Ok(()) };
-        let old = &leased.notification;
-        let State::Waiting { reason: WaitReason::Paused | WaitReason::Brake, .. } = old.state else { return Ok(()) };
-        let now = self.0.clock.now();
-        let mut new = old.clone();
-        new.state = State::Waiting { reason: WaitReason::DueLater, due_at: now.max(old.not_before) };
-        let mut changes = Changes::new();
-        changes.update_notification(old, new);
-        self.0.ledger.commit(changes).await
     }
 
     async fn save<T: serde::Serialize>(&self, name: &'static str, value: &T) -> Result<(), LedgerError> {

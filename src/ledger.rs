@@ -38,6 +38,7 @@ mod timeline;
 
 pub use changes::Changes;
 pub use notification::{DeadReason, Hold, Notification, Place, State};
+pub use queue::{HeldPage, HeldPlace};
 pub use timeline::{Happening, TimelineEntry};
 
 use committer::{Command, Reply, Shared};

@@ -62,12 +62,12 @@ impl Dispatcher {
         // What people set while it waited counts, and the channel is known only now.
         if self.control.is_paused(notification.org, &notification.rule.template, ready.channel) {
             self.wait(notification, WaitReason::Paused, notification.expires_at).await?;
-            return Ok(Step::Held);
+            return Ok(Step::Paused(ready.channel));
         }
         // Counted last, when nothing but the attempt is left to do.
         if !self.brake_admits(notification, ready.brake_limit, now).await? {
             self.wait(notification, WaitReason::Brake, notification.expires_at).await?;
-            return Ok(Step::Held);
+            return Ok(Step::Braked);
         }
         self.attempt(notification, ready, permit).await?;
         Ok(Step::Done)
@@ -80,7 +80,8 @@ impl Dispatcher {
             self.dead(n, DeadReason::TemplateUnavailable).await?;
             return Ok(Err(Step::Done));
         };
-        let decision = policy::decide(&self.facts(n, now));
+        let facts = self.facts(n, now);
+        let decision = policy::decide(&facts);
         match decision {
             Decision::Go | Decision::Suppress(SuppressReason::Shadow) => {}
             Decision::Expire => {
@@ -93,7 +94,11 @@ impl Dispatcher {
             }
             Decision::Wait(reason) => {
                 self.wait(n, reason, n.expires_at).await?;
-                return Ok(Err(Step::Held));
+                return Ok(Err(match reason {
+                    WaitReason::Paused => Step::Paused(facts.channel),
+                    WaitReason::Brake => Step::Braked,
+                    _ => Step::Done,
+                }));
             }
         }
         let joined = match self.join(n, now).await? {

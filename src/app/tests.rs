@@ -1,0 +1,174 @@
+//! A whole house in a temporary directory, for tests of what several rooms do together.
+//!
+//! Promises: real stores, a clock that the test moves, no listener, no task.
+//! Never: a sleep.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::clock::Time;
+use crate::event::{Alias, AliasKind, Role, Subject};
+use crate::id::{Category, Channel, EventKey, KeyedHash, NotificationId, OrgId, RuleId};
+use crate::ledger::{Changes, Delivery, Notification, State};
+use crate::policy::WaitReason;
+
+use super::*;
+
+/// When every test begins.
+pub(crate) const START: Time = Time::from_millis(1_793_092_797_616);
+/// The one configured org.
+pub(crate) const ORG: OrgId = OrgId(41_007);
+
+/// A house and the directory it lives in.
+pub(crate) struct TestHouse {
+    pub(crate) house: House,
+    pub(crate) dir: tempfile::TempDir,
+    toml: String,
+}
+
+impl TestHouse {
+    /// Both channels by the `file` provider, live, two shipped templates; `toml` goes on from there.
+    pub(crate) fn open(toml: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let house = open(dir.path(), toml);
+        Self { house, dir, toml: toml.to_owned() }
+    }
+
+    /// The same directory after a clean stop; the clock begins anew.
+    pub(crate) fn reopen(self) -> Self {
+        let Self { house, dir, toml } = self;
+        house.close();
+        drop(house);
+        let house = open(dir.path(), &toml);
+        Self { house, dir, toml }
+    }
+
+    pub(crate) async fn add(&self, notifications: impl IntoIterator<Item = Notification>) {
+        let mut changes = Changes::new();
+        notifications.into_iter().for_each(|n| changes.add_notification(n));
+        self.house.ledger.commit(changes).await.unwrap();
+    }
+
+    pub(crate) async fn deliver(&self, body: &Value) {
+        let delivery = Delivery {
+            source: "capillary".parse().unwrap(),
+            received_at: self.house.clock.now(),
+            body: body.to_string().into(),
+        };
+        self.house.ledger.append(delivery).await.unwrap();
+    }
+
+    pub(crate) fn state(&self, n: u32) -> State {
+        self.house.ledger.notification(id(n)).unwrap().unwrap().state
+    }
+}
+
+fn open(dir: &Path, toml: &str) -> House {
+    let mut text = format!(
+        r#"
+[relay]
+mode = "live"
+[intake]
+listen = "127.0.0.1:0"
+[admin]
+listen = "127.0.0.1:0"
+[storage]
+dir = "{dir}/data"
+min_free_bytes = 0
+[keys]
+file = "{dir}/keys"
+[templates]
+message_id_domain = "mail.acme.example"
+[source.capillary]
+headers = {{ "X-Sealpost-Key" = ["test-secret-0123456789"] }}
+[org.{ORG}]
+name = "Marigold"
+currency = "INR"
+time_zone = "Asia/Kolkata"
+locale = "en-IN"
+[org.{ORG}.sender.loyalty]
+email = "Marigold <rewards@marigold.example>"
+sms = "MRGOLD"
+[org.{ORG}.links]
+home = "https://marigold.example/"
+account = "https://marigold.example/account"
+[provider.mail]
+type = "file"
+dir = "{dir}/mail"
+[provider.text]
+type = "file"
+dir = "{dir}/text"
+[channel.email]
+providers = ["mail"]
+[channel.sms]
+providers = ["text"]
+"#,
+        dir = dir.display()
+    );
+    for template in ["welcome", "points-issued"] {
+        text.push_str(&format!(
+            "[templates.allow.{template}]\nenabled = true\ncategories = [\"transactional\", \"service\"]\n\
+             reads = [\"first_name\", \"last_name\"]\nsenders = [\"loyalty\"]\n"
+        ));
+    }
+    text.push_str(toml);
+    let loaded = Config::from_text(Path::new("test.toml"), &text, &BTreeMap::new()).unwrap_or_else(|e| panic!("{e}"));
+    let config = Arc::new(loaded.config);
+    if !config.keys.file.exists() {
+        Keyring::generate().create(&config.keys.file).unwrap();
+    }
+    House::open(config, Clock::manual(START), Metrics::new()).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn hash(n: u32) -> KeyedHash {
+    let bytes = n.to_be_bytes();
+    KeyedHash(std::array::from_fn(|i| bytes[i % 4]))
+}
+
+/// The id of [`notification`] `n`.
+pub(crate) fn id(n: u32) -> NotificationId {
+    NotificationId::new(START, hash(n))
+}
+
+/// Notification `n` of the template `welcome`, by mail, for somebody whom nobody knows.
+pub(crate) fn notification(n: u32, reason: WaitReason) -> Notification {
+    let expires_at = START.plus(Duration::from_secs(86_400));
+    let alias = Alias { kind: AliasKind::CustomerId, hash: hash(n) };
+    Notification {
+        id: id(n),
+        event: EventKey(hash(n)),
+        event_name: "customerAdded".into(),
+        org: ORG,
+        rule: RuleId { template: "welcome".parse().unwrap(), index: 0 },
+        template_version: "0123456789abcdef".into(),
+        category: Category::Transactional,
+        subject: Subject { aliases: vec![alias], customer_id: None, external_id: None },
+        role: Role::Customer,
+        channels: vec![Channel::Email],
+        items: vec![],
+        event_at: START,
+        planned_at: START,
+        not_before: START,
+        contact_deadline: expires_at,
+        expires_at,
+        live_from: Time::from_millis(0),
+        attempts: 0,
+        brake_released: false,
+        state: State::Waiting { reason, due_at: if reason == WaitReason::DueLater { START } else { expires_at } },
+    }
+}
+
+/// A registration of customer `n`, made at `created_at`.
+pub(crate) fn customer_added(event_id: &str, n: u32, created_at: Time) -> Value {
+    json!({
+        "eventName": "customerAdded", "eventId": event_id, "orgId": ORG.0, "refId": format!("ref-{event_id}"),
+        "apiRequestId": format!("req-{event_id}"), "createdAt": created_at.as_millis(),
+        "data": {
+            "loyaltyType": "LOYALTY", "source": "INSTORE", "enteredAt": created_at.as_millis(),
+            "enteredBy": {"id": 1, "till": {"code": "t1", "name": "Till"}, "store": {"code": "s1", "name": "Oakfield Store"}},
+            "customerIdentifiers": {"customerId": 900_000 + n, "instore": {"externalId": format!("EXT{n:04}")}}
+        }
+    })
+}
