@@ -4,13 +4,12 @@
 //! Never: a change nobody asked for, but for the brake, which trips by itself and is released by a person only.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::{Clock, Time};
 use crate::config::{Allow, Config};
 use crate::event::{AliasKind, Subject, alias_hash};
-use crate::id::{Channel, KeyedHash, OrgId, RuleId, TemplateId};
+use crate::id::{Channel, KeyedHash, OrgId, ProviderId, RuleId, TemplateId};
 use crate::ledger::{Changes, Hold, Ledger, LedgerError};
 use crate::policy::Mode;
 use crate::policy::brake::{Admit, Brake};
@@ -20,8 +19,6 @@ use crate::seal::Keyring;
 use crate::telemetry::{MessageOutcome, Metrics};
 
 mod release;
-#[cfg(test)]
-mod tests;
 
 /// Run-time controls. Cheap to clone.
 #[derive(Clone)]
@@ -36,7 +33,8 @@ struct Inner {
     state: Mutex<Settings>,
     // Held from reading a setting until its successor is durable: changes come one after the other.
     changing: tokio::sync::Mutex<()>,
-    misconfigured: AtomicBool,
+    // Providers for whose mending something may wait.
+    misconfigured: Mutex<BTreeSet<ProviderId>>,
 }
 
 #[derive(Default)]
@@ -71,7 +69,7 @@ impl Control {
             brake: read(&ledger, "brake")?,
         };
         let pilot = pilot_hashes(&config, keys);
-        let misconfigured = AtomicBool::new(false);
+        let misconfigured = Mutex::default();
         let (state, changing) = (Mutex::new(state), tokio::sync::Mutex::new(()));
         Ok(Self(Arc::new(Inner { ledger, clock, metrics, config, pilot, state, changing, misconfigured })))
     }
@@ -150,7 +148,7 @@ impl Control {
             self.settings().pauses = pauses;
         }
         let paused = self.release(&Hold::Paused, by).await?;
-        Ok(paused + self.release(&Hold::Misconfigured, by).await?)
+        Ok(paused + self.release(&Hold::Misconfigured(None), by).await?)
     }
 
     /// Counts one message against a template's hourly brake.
@@ -207,14 +205,19 @@ impl Control {
         subject.aliases.iter().any(|alias| self.0.pilot.contains(&alias.hash))
     }
 
-    /// Remembers that something waits for a mended configuration.
-    pub fn note_misconfigured(&self) {
-        self.0.misconfigured.store(true, Ordering::SeqCst);
+    /// Remembers that something waits until this provider is mended.
+    pub fn note_misconfigured(&self, provider: &ProviderId) {
+        self.misconfigured().insert(provider.clone());
     }
 
-    /// Takes that memory back.
-    pub fn take_misconfigured(&self) -> bool {
-        self.0.misconfigured.swap(false, Ordering::SeqCst)
+    /// Takes that memory back; true if there was one.
+    pub fn take_misconfigured(&self, provider: &ProviderId) -> bool {
+        self.misconfigured().remove(provider)
+    }
+
+    fn misconfigured(&self) -> MutexGuard<'_, BTreeSet<ProviderId>> {
+        // A set of names is whole at every step.
+        self.0.misconfigured.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn save<T: serde::Serialize>(&self, name: &'static str, value: &T) -> Result<(), LedgerError> {
@@ -236,3 +239,6 @@ fn pilot_hashes(config: &Config, keys: &Keyring) -> BTreeSet<KeyedHash> {
         .flat_map(|(kind, value)| namespaces.iter().map(move |ns| alias_hash(keys, ns, kind, value)))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

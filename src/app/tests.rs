@@ -156,6 +156,7 @@ pub(crate) fn notification(n: u32, reason: WaitReason) -> Notification {
         live_from: Time::from_millis(0),
         attempts: 0,
         brake_released: false,
+        refused_by: None,
         state: State::Waiting { reason, due_at: if reason == WaitReason::DueLater { START } else { expires_at } },
     }
 }

@@ -40,7 +40,7 @@ impl Control {
         for id in ids {
             let Some(leased) = self.0.ledger.lease(*id)? else { continue };
             let old = &leased.notification;
-            let is_held = matches!(old.place(), Place::Held(held, _) if held == *hold);
+            let is_held = matches!(old.place(), Place::Held(held, _) if hold.includes(&held));
             if !is_held || (*hold == Hold::Paused && self.stays_paused(old)) {
                 continue;
             }
@@ -77,6 +77,7 @@ impl Control {
     fn freed(&self, old: &Notification) -> Notification {
         let mut new = old.clone();
         new.brake_released |= matches!(old.place(), Place::Held(Hold::Brake(_), _));
+        new.refused_by = None;
         new.state = State::Waiting { reason: WaitReason::DueLater, due_at: self.0.clock.now().max(old.not_before) };
         new
     }

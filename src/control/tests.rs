@@ -1,6 +1,6 @@
 //! Tests of run-time controls over a real ledger.
 
-use crate::app::tests::{ORG, START, TestHouse, notification};
+use crate::app::tests::{ORG, START, TestHouse, id, notification};
 use crate::id::Channel;
 use crate::ledger::{Hold, Notification};
 use crate::policy::pause::Scope;
@@ -71,10 +71,10 @@ async fn what_a_brake_released_does_not_count_again() {
     let test = TestHouse::open("");
     test.add([notification(1, WaitReason::Brake), notification(2, WaitReason::Brake)]).await;
     let control = &test.house.control;
-    control.release_one(crate::app::tests::id(1)).await.unwrap();
+    control.release_one(id(1)).await.unwrap();
     assert_eq!(control.release_brake(&"welcome".parse().unwrap(), "asha").await.unwrap(), 1);
     for n in [1, 2] {
-        let n = test.house.ledger.notification(crate::app::tests::id(n)).unwrap().unwrap();
+        let n = test.house.ledger.notification(id(n)).unwrap().unwrap();
         assert!(n.brake_released && n.state.reason() == Some("due_later"));
     }
 }
@@ -97,4 +97,36 @@ async fn changes_made_at_the_same_moment_are_all_kept_also_across_a_restart() {
     let test = test.reopen();
     assert_eq!((test.house.control.pauses(), test.house.control.modes()), (paused, set));
     assert!(!test.house.control.is_paused(ORG, &"welcome".parse().unwrap(), Channel::Email));
+}
+
+#[tokio::test]
+async fn a_mended_provider_frees_only_what_waited_for_it_and_a_restart_frees_all() {
+    let refused = |n, by: Option<&str>| Notification {
+        refused_by: by.map(|id| id.parse().unwrap()),
+        ..notification(n, WaitReason::Misconfigured)
+    };
+    let test = TestHouse::open("");
+    // `gone` is no longer configured; the last is as stored before records said who refused.
+    test.add([refused(1, Some("mail")), refused(2, Some("text")), refused(3, Some("gone")), refused(4, None)]).await;
+    let test = test.reopen();
+    let (control, ledger) = (&test.house.control, &test.house.ledger);
+    let reasons = || [1, 2, 3, 4].map(|n| test.state(n).reason().unwrap());
+    let mail = Hold::Misconfigured(Some("mail".parse().unwrap()));
+    assert_eq!(ledger.held(&mail, 10).unwrap(), [id(1)]);
+    assert_eq!(control.release(&mail, "relay").await.unwrap(), 1);
+    assert_eq!(reasons(), ["due_later", "misconfigured", "misconfigured", "misconfigured"]);
+    assert_eq!(control.release(&Hold::Misconfigured(None), "restart").await.unwrap(), 3);
+    assert_eq!(reasons(), ["due_later"; 4]);
+    let freed = ledger.notification(id(2)).unwrap().unwrap();
+    assert_eq!(freed.refused_by, None);
+}
+
+#[tokio::test]
+async fn who_was_noted_as_misconfigured_is_taken_back_alone() {
+    let test = TestHouse::open("");
+    let control = &test.house.control;
+    let (mail, text) = ("mail".parse().unwrap(), "text".parse().unwrap());
+    control.note_misconfigured(&mail);
+    assert!(!control.take_misconfigured(&text));
+    assert!(control.take_misconfigured(&mail) && !control.take_misconfigured(&mail));
 }

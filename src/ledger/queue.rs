@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::clock::Time;
 use crate::id::{KeyedHash, NotificationId};
 
-use super::footprint::{Footprint, hold_group};
+use super::footprint::{FAMILY, Footprint, hold_group};
 use super::key::{self, Key, Space};
 use super::lease::{Inner as Queue, LeaseGuard};
 use super::store::{Direction, Found, Store};
@@ -150,21 +150,30 @@ impl Ledger {
     pub fn held_after(&self, hold: &Hold, after: Option<&HeldPlace>, max: usize) -> Result<HeldPage, LedgerError> {
         let store = self.0.store()?;
         let group = hold_group(&self.0.keys, hold);
-        let end = key::after_prefix(&key::held_group(group));
+        // Floors are kept by group; a family of groups is asked for at a restart and by a person only.
+        let (prefix, has_floor) = match hold {
+            Hold::Misconfigured(None) => (key::held_family(group, FAMILY), false),
+            _ => (key::held_group(group), after.is_none()),
+        };
+        let end = key::after_prefix(&prefix);
         let (mut page, mut first, mut last) = (HeldPage::default(), None, None);
         if max == 0 {
             return Ok(page);
         }
         // Locked while it scans: a batch that lands meanwhile lowers the floor after it is raised here.
         let mut queue = self.0.shared.places.lock();
-        let from = after.map_or_else(|| queue.floor(group), |HeldPlace(key)| key::after_prefix(key));
+        let from = match after {
+            Some(HeldPlace(key)) => key::after_prefix(key),
+            None if has_floor => queue.floor(group),
+            None => prefix,
+        };
         store.keys(Space::Queue, from..end.clone(), Direction::Up, |key| {
             first.get_or_insert_with(|| key.to_vec());
             last = Some(key.to_vec());
             page.ids.extend(key::read_id(key));
             page.ids.len() < max
         })?;
-        if after.is_none() {
+        if has_floor {
             queue.raise_floor(group, first.unwrap_or(end));
         }
         page.next = last.filter(|_| page.ids.len() >= max).map(HeldPlace);
