@@ -32,9 +32,6 @@ use crate::vault::{Vault, VaultError};
 
 mod upkeep;
 
-#[cfg(test)]
-pub(crate) mod tests;
-
 /// The stores and everything checked, without a listener or a task: what commands need when no daemon runs.
 #[derive(Clone)]
 pub struct House {
@@ -377,3 +374,6 @@ fn make_private_dir(dir: &std::path::Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

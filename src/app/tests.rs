@@ -9,12 +9,17 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::clock::Time;
-use crate::event::{Alias, AliasKind, Role, Subject};
+use crate::event::{Alias, AliasKind, Role, Subject, alias_hash};
 use crate::id::{Category, Channel, EventKey, KeyedHash, NotificationId, OrgId, RuleId};
-use crate::ledger::{Changes, Delivery, Notification, State};
+use crate::ledger::{Changes, Delivery, FindBy, Notification, State};
 use crate::policy::WaitReason;
+use crate::vault::json::ContactJson;
+use crate::vault::{ContactId, PutMode, Resolution};
 
 use super::*;
+
+mod clocks;
+mod stumbles;
 
 /// When every test begins.
 pub(crate) const START: Time = Time::from_millis(1_793_092_797_616);
@@ -60,8 +65,71 @@ impl TestHouse {
         self.house.ledger.append(delivery).await.unwrap();
     }
 
+    /// Plans until the journal is empty.
+    pub(crate) async fn plan(&self) {
+        let stop = CancellationToken::new();
+        let ledger = &self.house.ledger;
+        let head = *ledger.journal_head().borrow();
+        tokio::select! {
+            ended = self.house.planner().run(stop) => panic!("the planner ended: {:?}", ended.err()),
+            () = until(|| ledger.cursor() >= head) => {}
+        }
+    }
+
+    /// Dispatches until something is so.
+    pub(crate) async fn dispatch_until(&self, is_so: impl Fn() -> bool) {
+        let house = &self.house;
+        let (tasks, stop) = (Tasks::new(), CancellationToken::new());
+        let providers = Providers::build(&house.config.providers, house.clock.clone(), house.metrics.clone()).unwrap();
+        let dispatcher = house.dispatcher(Arc::new(providers), tasks.clone());
+        tokio::select! {
+            ended = dispatcher.run(stop) => panic!("the dispatcher ended: {:?}", ended.err()),
+            failed = tasks.failed() => panic!("task {failed} failed"),
+            () = until(is_so) => {}
+        }
+        tasks.drain(Duration::from_secs(10)).await.unwrap();
+    }
+
+    /// The notifications of an event; `None` until it is planned.
+    pub(crate) fn notifications_of(&self, event_id: &str) -> Option<Vec<Notification>> {
+        let ledger = &self.house.ledger;
+        let found = ledger.find(FindBy::EventId, ledger.find_hash(FindBy::EventId, event_id), 1).unwrap();
+        found.first().map(|event| ledger.notifications_of(*event).unwrap())
+    }
+
+    /// Puts customer `n`, with a name and both addresses.
+    pub(crate) async fn put(&self, n: u32) {
+        let person = json!({
+            "customer_id": format!("{}", 900_000 + n), "first_name": format!("Givenname{n}"), "last_name": "Familyname",
+            "email": format!("person{n}@example.com"), "mobile": format!("+9199000{n:05}"), "locale": "en-IN",
+        });
+        let json = ContactJson::parse(person.to_string().as_bytes()).unwrap();
+        let (contact, aliases) = json.into_parts(self.house.clock.now()).unwrap();
+        let namespace = &self.house.config.orgs[&ORG].namespace;
+        self.house.vault.put(namespace, &aliases, contact, PutMode::Patch).unwrap();
+        self.house.vault.sync().await.unwrap();
+    }
+
+    /// Whom the vault knows by an identifier.
+    pub(crate) fn who(&self, kind: &str, value: &str) -> Option<ContactId> {
+        let (kind, value) = AliasKind::split(&format!("{kind}:{value}")).map(|(k, v)| (k, v.to_owned())).unwrap();
+        let namespace = &self.house.config.orgs[&ORG].namespace;
+        let alias = Alias { kind, hash: alias_hash(&self.house.keys, namespace, kind, &value) };
+        match self.house.vault.resolve(namespace, &[alias]).unwrap() {
+            Resolution::Known(id) => Some(id),
+            _ => None,
+        }
+    }
+
     pub(crate) fn state(&self, n: u32) -> State {
         self.house.ledger.notification(id(n)).unwrap().unwrap().state
+    }
+}
+
+/// Waits for a fact that another task brings about.
+async fn until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        tokio::task::yield_now().await;
     }
 }
 

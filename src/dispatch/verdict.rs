@@ -14,6 +14,7 @@ use crate::ledger::{DeadReason, Leased, Notification, State};
 use crate::message::Message;
 use crate::policy::{self, Decision, Facts, SuppressReason, WaitReason};
 use crate::provider::Readiness;
+use crate::tasks::{Panicked, contained_async};
 use crate::template::TemplateInfo;
 use crate::vault::ContactId;
 
@@ -44,9 +45,13 @@ impl Dispatcher {
     /// Carries a leased notification one step further and records where it stands.
     pub(super) async fn carry_out(&self, leased: &Leased, stop: &CancellationToken) -> Result<Step, DispatchError> {
         let notification = &leased.notification;
-        let ready = match self.prepare(notification).await? {
-            Ok(ready) => ready,
-            Err(step) => return Ok(step),
+        let ready = match contained_async("prepare", self.prepare(notification)).await {
+            Ok(prepared) => match prepared? {
+                Ok(ready) => ready,
+                Err(step) => return Ok(step),
+            },
+            // It would stumble again after a restart, and every time.
+            Err(Panicked) => return self.dead(notification, DeadReason::Stumbled).await.map(|()| Step::Done),
         };
         // No attempt is recorded yet: giving up here only ends the lease.
         let permit = tokio::select! {
@@ -112,6 +117,8 @@ impl Dispatcher {
                 return Ok(Err(Step::Done));
             }
         };
+        #[cfg(test)]
+        crate::tasks::stumble::at("render");
         if decision != Decision::Go {
             self.finish(n, State::Suppressed { reason: SuppressReason::Shadow, at: now }).await?;
             return Ok(Err(Step::Done));
