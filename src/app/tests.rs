@@ -20,6 +20,7 @@ use super::*;
 
 mod clocks;
 mod stumbles;
+mod sweeps;
 
 /// When every test begins.
 pub(crate) const START: Time = Time::from_millis(1_793_092_797_616);
@@ -36,6 +37,12 @@ pub(crate) struct TestHouse {
 impl TestHouse {
     /// Both channels by the `file` provider, live, two shipped templates; `toml` goes on from there.
     pub(crate) fn open(toml: &str) -> Self {
+        Self::open_with_mail("mail", toml)
+    }
+
+    /// The same with another provider of mail.
+    pub(crate) fn open_with_mail(provider: &str, toml: &str) -> Self {
+        let toml = &format!("[channel.email]\nproviders = [{provider:?}]\n{toml}");
         let dir = tempfile::tempdir().unwrap();
         let house = open(dir.path(), toml);
         Self { house, dir, toml: toml.to_owned() }
@@ -78,10 +85,19 @@ impl TestHouse {
 
     /// Dispatches until something is so.
     pub(crate) async fn dispatch_until(&self, is_so: impl Fn() -> bool) {
-        let house = &self.house;
+        self.dispatch_with(&self.providers(), is_so).await;
+    }
+
+    /// The ways out, as configured.
+    pub(crate) fn providers(&self) -> Arc<Providers> {
+        let House { config, clock, metrics, .. } = &self.house;
+        Arc::new(Providers::build(&config.providers, clock.clone(), metrics.clone()).unwrap())
+    }
+
+    /// The same with providers that remember.
+    pub(crate) async fn dispatch_with(&self, providers: &Arc<Providers>, is_so: impl Fn() -> bool) {
         let (tasks, stop) = (Tasks::new(), CancellationToken::new());
-        let providers = Providers::build(&house.config.providers, house.clock.clone(), house.metrics.clone()).unwrap();
-        let dispatcher = house.dispatcher(Arc::new(providers), tasks.clone());
+        let dispatcher = self.house.dispatcher(providers.clone(), tasks.clone());
         tokio::select! {
             ended = dispatcher.run(stop) => panic!("the dispatcher ended: {:?}", ended.err()),
             failed = tasks.failed() => panic!("task {failed} failed"),
@@ -168,8 +184,6 @@ dir = "{dir}/mail"
 [provider.text]
 type = "file"
 dir = "{dir}/text"
-[channel.email]
-providers = ["mail"]
 [channel.sms]
 providers = ["text"]
 "#,
