@@ -13,12 +13,14 @@ use crate::event::{Alias, AliasKind, Role, Subject, alias_hash};
 use crate::id::{Category, Channel, EventKey, KeyedHash, NotificationId, OrgId, RuleId};
 use crate::ledger::{Changes, Delivery, FindBy, Notification, State};
 use crate::policy::WaitReason;
+use crate::provider::Readiness;
 use crate::vault::json::ContactJson;
 use crate::vault::{ContactId, PutMode, Resolution};
 
 use super::*;
 
 mod clocks;
+mod readiness;
 mod stumbles;
 mod sweeps;
 
