@@ -216,3 +216,6 @@ impl Dispatcher {
         self.config.channels.get(&channel)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -202,12 +202,13 @@ pub(super) async fn pause(State(desk): State<Arc<Desk>>, Json(body): Json<ScopeB
     let scope = body.scope()?;
     let house = &desk.house;
     let known = match &scope {
-        Scope::Relay | Scope::Channel(_) => true,
+        Scope::Relay => true,
+        Scope::Channel(channel) => house.config.channels.get(channel).is_some_and(|c| !c.providers.is_empty()),
         Scope::Org(org) => house.config.orgs.contains_key(org),
         Scope::Template(template) => house.templates.get(template).is_some(),
     };
     if !known {
-        return Err(AdminError::NotFound("org or template of this scope"));
+        return Err(AdminError::NotFound("org, template or channel of this scope"));
     }
     house.control.pause(scope, &body.by).await?;
     tracing::warn!(scope = body.scope, by = body.by, "paused");
@@ -277,4 +278,31 @@ pub(super) async fn release_brake(State(desk): State<Arc<Desk>>, Json(body): Jso
     let released = desk.house.control.release_brake(&body.template, &body.by).await?;
     tracing::warn!(template.id = %body.template, by = body.by, released, "brake released");
     Ok(Json(Released { released }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::tests::{ORG, TestHouse};
+
+    #[tokio::test]
+    async fn a_pause_of_what_is_not_configured_is_refused() {
+        let test = TestHouse::open_bare("[channel.email]\nproviders = [\"mail\"]\n");
+        let desk = Arc::new(Desk::new(test.house.clone()));
+        for (scope, known) in [
+            ("relay", true),
+            (&*format!("org:{ORG}"), true),
+            ("org:1", false),
+            ("template:welcome", true),
+            ("template:welcom", false),
+            ("channel:email", true),
+            ("channel:sms", false),
+            ("channel:fax", false),
+        ] {
+            let body = ScopeBody { scope: scope.into(), by: "asha".into() };
+            let answer = pause(State(desk.clone()), Json(body)).await;
+            assert_eq!(answer.is_ok(), known, "{scope}");
+            assert_eq!(test.house.control.pauses().iter().any(|(set, _)| set.to_string() == scope), known, "{scope}");
+        }
+    }
 }

@@ -19,6 +19,7 @@ use crate::vault::{ContactId, PutMode, Resolution};
 
 use super::*;
 
+mod brakes;
 mod clocks;
 mod readiness;
 mod stumbles;
@@ -33,6 +34,7 @@ pub(crate) const ORG: OrgId = OrgId(41_007);
 pub(crate) struct TestHouse {
     pub(crate) house: House,
     pub(crate) dir: tempfile::TempDir,
+    relay: String,
     toml: String,
 }
 
@@ -44,19 +46,31 @@ impl TestHouse {
 
     /// The same with another provider of mail.
     pub(crate) fn open_with_mail(provider: &str, toml: &str) -> Self {
-        let toml = &format!("[channel.email]\nproviders = [{provider:?}]\n{toml}");
+        let sms = "[channel.sms]\nproviders = [\"text\"]\n";
+        Self::open_bare(&format!("[channel.email]\nproviders = [{provider:?}]\n{sms}{toml}"))
+    }
+
+    /// The same with further keys of `[relay]`.
+    pub(crate) fn open_with_relay(provider: &str, relay: &str, toml: &str) -> Self {
+        let mut test = Self::open_with_mail(provider, toml);
+        test.relay = relay.to_owned();
+        test.reopen()
+    }
+
+    /// Without a channel, but for those in `toml`.
+    pub(crate) fn open_bare(toml: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let house = open(dir.path(), toml);
-        Self { house, dir, toml: toml.to_owned() }
+        let house = open(dir.path(), "", toml);
+        Self { house, dir, relay: String::new(), toml: toml.to_owned() }
     }
 
     /// The same directory after a clean stop; the clock begins anew.
     pub(crate) fn reopen(self) -> Self {
-        let Self { house, dir, toml } = self;
+        let Self { house, dir, relay, toml } = self;
         house.close();
         drop(house);
-        let house = open(dir.path(), &toml);
-        Self { house, dir, toml }
+        let house = open(dir.path(), &relay, &toml);
+        Self { house, dir, relay, toml }
     }
 
     pub(crate) async fn add(&self, notifications: impl IntoIterator<Item = Notification>) {
@@ -99,13 +113,24 @@ impl TestHouse {
     /// The same with providers that remember.
     pub(crate) async fn dispatch_with(&self, providers: &Arc<Providers>, is_so: impl Fn() -> bool) {
         let (tasks, stop) = (Tasks::new(), CancellationToken::new());
-        let dispatcher = self.house.dispatcher(providers.clone(), tasks.clone());
+        let dispatcher = self.dispatcher(providers, &tasks);
         tokio::select! {
             ended = dispatcher.run(stop) => panic!("the dispatcher ended: {:?}", ended.err()),
             failed = tasks.failed() => panic!("task {failed} failed"),
             () = until(is_so) => {}
         }
         tasks.drain(Duration::from_secs(10)).await.unwrap();
+    }
+
+    /// The dispatcher itself, not running.
+    pub(crate) fn dispatcher(&self, providers: &Arc<Providers>, tasks: &Tasks) -> Dispatcher {
+        self.house.dispatcher(providers.clone(), tasks.clone())
+    }
+
+    /// The notification of an event that goes by this channel first.
+    pub(crate) fn by(&self, channel: Channel, event_id: &str) -> Notification {
+        let found = self.notifications_of(event_id).unwrap();
+        found.into_iter().find(|n| n.channels.first() == Some(&channel)).unwrap()
     }
 
     /// The notifications of an event; `None` until it is planned.
@@ -117,10 +142,24 @@ impl TestHouse {
 
     /// Puts customer `n`, with a name and both addresses.
     pub(crate) async fn put(&self, n: u32) {
-        let person = json!({
+        self.put_person(Self::person(n)).await;
+    }
+
+    /// The same without a mail address.
+    pub(crate) async fn put_without_mail(&self, n: u32) {
+        let mut person = Self::person(n);
+        person["email"] = Value::Null;
+        self.put_person(person).await;
+    }
+
+    fn person(n: u32) -> Value {
+        json!({
             "customer_id": format!("{}", 900_000 + n), "first_name": format!("Givenname{n}"), "last_name": "Familyname",
             "email": format!("person{n}@example.com"), "mobile": format!("+9199000{n:05}"), "locale": "en-IN",
-        });
+        })
+    }
+
+    async fn put_person(&self, person: Value) {
         let json = ContactJson::parse(person.to_string().as_bytes()).unwrap();
         let (contact, aliases) = json.into_parts(self.house.clock.now()).unwrap();
         let namespace = &self.house.config.orgs[&ORG].namespace;
@@ -146,16 +185,20 @@ impl TestHouse {
 
 /// Waits for a fact that another task brings about.
 async fn until(is_so: impl Fn() -> bool) {
-    while !is_so() {
-        tokio::task::yield_now().await;
-    }
+    let looks = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), looks).await.expect("waited in vain");
 }
 
-fn open(dir: &Path, toml: &str) -> House {
+fn open(dir: &Path, relay: &str, toml: &str) -> House {
     let mut text = format!(
         r#"
 [relay]
 mode = "live"
+{relay}
 [intake]
 listen = "127.0.0.1:0"
 [admin]
@@ -186,8 +229,6 @@ dir = "{dir}/mail"
 [provider.text]
 type = "file"
 dir = "{dir}/text"
-[channel.sms]
-providers = ["text"]
 "#,
         dir = dir.display()
     );
