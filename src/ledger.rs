@@ -276,6 +276,12 @@ impl Ledger {
         find_hash(&self.0.keys, by, value)
     }
 
+    /// No commit ends while the guard lives.
+    #[cfg(test)]
+    pub(crate) async fn hold_commits(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.shared.hooks.gate.lock().await
+    }
+
     /// State of the store.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.0.shared.pulse.watch()

@@ -18,7 +18,9 @@ async fn ended_in_hand(begin: impl AsyncFn(&Control), end: impl AsyncFn(&Control
     let leased = ledger.lease(id(1)).unwrap().unwrap();
     let stop = CancellationToken::new();
     let mut handling = std::pin::pin!(dispatcher.handle(leased, &stop));
+    let gate = ledger.hold_commits().await;
     assert!(poll!(handling.as_mut()).is_pending(), "it waits for its commit");
+    drop(gate);
     while !matches!(ledger.notification(id(1)).unwrap().unwrap().place(), Place::Held(..)) {
         std::thread::yield_now();
     }
