@@ -4,23 +4,21 @@
 //! Never: a change nobody asked for, but for the brake, which trips by itself and is released by a person only.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::{Clock, Time};
 use crate::config::{Allow, Config};
 use crate::event::{AliasKind, Subject, alias_hash};
-use crate::id::{Channel, KeyedHash, NotificationId, OrgId, RuleId, TemplateId};
-use crate::ledger::{Changes, Happening, Hold, Ledger, LedgerError, State, TimelineEntry};
+use crate::id::{Channel, KeyedHash, OrgId, ProviderId, RuleId, TemplateId};
+use crate::ledger::{Changes, Hold, Ledger, LedgerError};
+use crate::policy::Mode;
 use crate::policy::brake::{Admit, Brake};
 use crate::policy::modes::{Modes, Target};
 use crate::policy::pause::{Pause, Pauses, Scope};
-use crate::policy::{Mode, WaitReason};
 use crate::seal::Keyring;
 use crate::telemetry::{MessageOutcome, Metrics};
 
-/// Notifications changed in one commit.
-const BATCH: usize = 256;
+mod release;
 
 /// Run-time controls. Cheap to clone.
 #[derive(Clone)]
@@ -35,7 +33,8 @@ struct Inner {
     state: Mutex<Settings>,
     // Held from reading a setting until its successor is durable: changes come one after the other.
     changing: tokio::sync::Mutex<()>,
-    misconfigured: AtomicBool,
+    // Providers for whose mending something may wait.
+    misconfigured: Mutex<BTreeSet<ProviderId>>,
 }
 
 #[derive(Default)]
@@ -70,7 +69,7 @@ impl Control {
             brake: read(&ledger, "brake")?,
         };
         let pilot = pilot_hashes(&config, keys);
-        let misconfigured = AtomicBool::new(false);
+        let misconfigured = Mutex::default();
         let (state, changing) = (Mutex::new(state), tokio::sync::Mutex::new(()));
         Ok(Self(Arc::new(Inner { ledger, clock, metrics, config, pilot, state, changing, misconfigured })))
     }
@@ -136,7 +135,7 @@ impl Control {
         Ok(())
     }
 
-    /// Ends a pause and frees what it held; returns how many. What another pause covers is held again at once.
+    /// Ends a pause and frees what it held; returns how many. What another pause covers stays held.
     ///
     /// # Errors
     /// When the ledger fails; the pause then stands.
@@ -149,7 +148,7 @@ impl Control {
             self.settings().pauses = pauses;
         }
         let paused = self.release(&Hold::Paused, by).await?;
-        Ok(paused + self.release(&Hold::Misconfigured, by).await?)
+        Ok(paused + self.release(&Hold::Misconfigured(None), by).await?)
     }
 
     /// Counts one message against a template's hourly brake.
@@ -206,62 +205,19 @@ impl Control {
         subject.aliases.iter().any(|alias| self.0.pilot.contains(&alias.hash))
     }
 
-    /// Remembers that something waits for a mended configuration.
-    pub fn note_misconfigured(&self) {
-        self.0.misconfigured.store(true, Ordering::SeqCst);
+    /// Remembers that something waits until this provider is mended.
+    pub fn note_misconfigured(&self, provider: &ProviderId) {
+        self.misconfigured().insert(provider.clone());
     }
 
-    /// Takes that memory back.
-    pub fn take_misconfigured(&self) -> bool {
-        self.0.misconfigured.swap(false, Ordering::SeqCst)
+    /// Takes that memory back; true if there was one.
+    pub fn take_misconfigured(&self, provider: &ProviderId) -> bool {
+        self.misconfigured().remove(provider)
     }
 
-    /// Puts everything held for one reason back into the queue, in batches; returns how many.
-    ///
-    /// # Errors
-    /// When the ledger fails; what was released before stays released.
-    pub async fn release(&self, hold: &Hold, by: &str) -> Result<usize, LedgerError> {
-        let ledger = &self.0.ledger;
-        let mut released = 0;
-        loop {
-            let held = ledger.held(hold, BATCH)?;
-            let mut changes = Changes::new();
-            let mut leases = Vec::new();
-            let now = self.0.clock.now();
-            for id in held {
-                let Some(leased) = ledger.lease(id)? else { continue };
-                let old = &leased.notification;
-                let State::Waiting { .. } = old.state else { continue };
-                let mut new = old.clone();
-                new.brake_released |= matches!(hold, Hold::Brake(_));
-                new.state = State::Waiting { reason: WaitReason::DueLater, due_at: now.max(old.not_before) };
-                let what = Happening::Released { by: by.into() };
-                changes.add_timeline(old.event, TimelineEntry { at: now, notification: Some(id), what });
-                changes.update_notification(old, new);
-                leases.push(leased);
-            }
-            if leases.is_empty() {
-                return Ok(released);
-            }
-            ledger.commit(changes).await?;
-            released += leases.len();
-        }
-    }
-
-    /// Frees one that was held for a cause that is gone by now.
-    ///
-    /// # Errors
-    /// When the ledger fails.
-    pub async fn release_one(&self, id: NotificationId) -> Result<(), LedgerError> {
-        let Some(leased) = self.0.ledger.lease(id)? else { return Ok(()) };
-        let old = &leased.notification;
-        let State::Waiting { reason: WaitReason::Paused | WaitReason::Brake, .. } = old.state else { return Ok(()) };
-        let now = self.0.clock.now();
-        let mut new = old.clone();
-        new.state = State::Waiting { reason: WaitReason::DueLater, due_at: now.max(old.not_before) };
-        let mut changes = Changes::new();
-        changes.update_notification(old, new);
-        self.0.ledger.commit(changes).await
+    fn misconfigured(&self) -> MutexGuard<'_, BTreeSet<ProviderId>> {
+        // A set of names is whole at every step.
+        self.0.misconfigured.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn save<T: serde::Serialize>(&self, name: &'static str, value: &T) -> Result<(), LedgerError> {
@@ -283,3 +239,6 @@ fn pilot_hashes(config: &Config, keys: &Keyring) -> BTreeSet<KeyedHash> {
         .flat_map(|(kind, value)| namespaces.iter().map(move |ns| alias_hash(keys, ns, kind, value)))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

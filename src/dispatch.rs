@@ -59,8 +59,10 @@ pub struct Dispatcher {
 enum Step {
     /// Nothing more to do for it now.
     Done,
-    /// It is held for a pause or a brake that may have ended in the meantime.
-    Held,
+    /// A pause that covers this channel holds it, and may have ended in the meantime.
+    Paused(Channel),
+    /// The brake holds it, and may have been released in the meantime.
+    Braked,
     /// It waits for a contact that may have come in the meantime.
     WaitsForContact,
 }
@@ -125,7 +127,7 @@ impl Dispatcher {
         drop(leased);
         let looked = match done {
             Ok(Step::WaitsForContact) => self.look_again(notification.org, &notification.subject).await,
-            Ok(Step::Held) => self.free_if_no_longer_held(&notification).await,
+            Ok(held @ (Step::Paused(_) | Step::Braked)) => self.free_if_no_longer_held(&notification, held).await,
             Ok(Step::Done) => Ok(()),
             Err(error) => Err(error),
         };
@@ -148,11 +150,16 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Whoever ended the pause or the brake between our look and our commit found nothing held, so we look once more.
-    async fn free_if_no_longer_held(&self, n: &Notification) -> Result<(), DispatchError> {
+    /// Whoever ended the pause or the brake between our look and our commit found nothing held, so we look once more: at
+    /// that which holds it, and at nothing else, or a release of the one would be lost to the other.
+    async fn free_if_no_longer_held(&self, n: &Notification, held: Step) -> Result<(), DispatchError> {
         let template = &n.rule.template;
-        let paused = n.channels.iter().any(|channel| self.control.is_paused(n.org, template, *channel));
-        if !paused && !self.control.brake_is_tripped(template) {
+        let still_held = match held {
+            Step::Paused(channel) => self.control.is_paused(n.org, template, channel),
+            Step::Braked => self.control.brake_is_tripped(template),
+            Step::Done | Step::WaitsForContact => return Ok(()),
+        };
+        if !still_held {
             self.control.release_one(n.id).await?;
         }
         Ok(())
@@ -209,3 +216,6 @@ impl Dispatcher {
         self.config.channels.get(&channel)
     }
 }
+
+#[cfg(test)]
+mod tests;

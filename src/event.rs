@@ -162,6 +162,8 @@ pub enum Refusal {
     WrongType { field: String, expected: String },
     #[error("nested deeper than {limit} levels")]
     TooDeep { limit: usize },
+    #[error("the relay stumbled over it; this is a fault of ours: please report it, and re-drive it after an update")]
+    Stumbled,
 }
 
 impl Refusal {
@@ -174,6 +176,7 @@ impl Refusal {
             Self::Missing { .. } => "missing_field",
             Self::WrongType { .. } => "wrong_type",
             Self::TooDeep { .. } => "too_deep",
+            Self::Stumbled => "stumbled",
         }
     }
 }

@@ -38,6 +38,7 @@ mod timeline;
 
 pub use changes::Changes;
 pub use notification::{DeadReason, Hold, Notification, Place, State};
+pub use queue::{HeldPage, HeldPlace};
 pub use timeline::{Happening, TimelineEntry};
 
 use committer::{Command, Reply, Shared};
@@ -275,6 +276,12 @@ impl Ledger {
     /// The hash under which a search key is stored. For [`FindBy::Subject`] use the alias hash itself instead.
     pub fn find_hash(&self, by: FindBy, value: &str) -> KeyedHash {
         find_hash(&self.0.keys, by, value)
+    }
+
+    /// No commit ends while the guard lives.
+    #[cfg(test)]
+    pub(crate) async fn hold_commits(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.shared.hooks.gate.lock().await
     }
 
     /// State of the store.

@@ -12,13 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Time};
 use crate::config::{Config, Org};
-use crate::event::{self, Alias, Decoded, Event, Nobody, Special};
+use crate::event::{self, Alias, Decoded, Event, Nobody, Refusal, Special};
 use crate::id::{DeliverySeq, EventKey, KeyedHasher, Namespace, OrgId, SourceId};
 use crate::ledger::{
     Changes, Delivery, EventRecord, FindBy, Happening, Ledger, LedgerError, Quarantined, TimelineEntry,
 };
 use crate::rules::RuleSet;
 use crate::seal::Keyring;
+use crate::tasks::{Panicked, contained};
 use crate::telemetry::{FieldPath, Metrics, Reason};
 use crate::template::TemplateSet;
 use crate::vault::{Vault, VaultError};
@@ -63,13 +64,22 @@ pub enum PlanError {
     Vault(#[from] VaultError),
 }
 
-/// What one batch collects before it is committed.
+/// What one delivery, or one batch of them, comes to before it is committed.
 #[derive(Default)]
 struct Draft {
     changes: Changes,
     seen: BTreeSet<EventKey>,
     woken: Vec<Alias>,
     vault_dirty: bool,
+}
+
+impl Draft {
+    fn take_in(&mut self, one: Self) {
+        self.changes.append(one.changes);
+        self.seen.extend(one.seen);
+        self.woken.extend(one.woken);
+        self.vault_dirty |= one.vault_dirty;
+    }
 }
 
 impl Planner {
@@ -105,7 +115,7 @@ impl Planner {
         let mut draft = Draft::default();
         for (seq, delivery) in deliveries {
             match delivery {
-                Some(delivery) => self.plan_one(seq, delivery, &mut draft)?,
+                Some(delivery) => self.plan_contained(seq, delivery, &mut draft)?,
                 None => tracing::error!(delivery.seq = %seq, "journal record cannot be read; skipped"),
             }
         }
@@ -132,16 +142,46 @@ impl Planner {
         self.ledger.journal_head().borrow().0.saturating_sub(self.ledger.cursor().0)
     }
 
-    fn plan_one(&self, seq: DeliverySeq, delivery: Delivery, draft: &mut Draft) -> Result<(), PlanError> {
+    /// One delivery that the relay stumbles over must not stop those behind it: it is set aside, and of what was
+    /// collected for it nothing is kept.
+    fn plan_contained(&self, seq: DeliverySeq, delivery: Delivery, batch: &mut Draft) -> Result<(), PlanError> {
+        let again = delivery.clone();
+        let planned = contained("plan", || {
+            let mut one = Draft::default();
+            self.plan_one(seq, delivery, &batch.seen, &mut one).map(|()| one)
+        });
+        match planned {
+            Ok(one) => batch.take_in(one?),
+            Err(Panicked) => {
+                // It may have taught the vault something before it stumbled.
+                batch.vault_dirty = true;
+                self.set_aside(seq, again, Refusal::Stumbled, batch);
+            }
+        }
+        Ok(())
+    }
+
+    fn set_aside(&self, seq: DeliverySeq, delivery: Delivery, refusal: Refusal, draft: &mut Draft) {
+        self.metrics.quarantined.get_or_create(&Reason { reason: refusal.reason() }).inc();
+        tracing::warn!(delivery.seq = %seq, source = %delivery.source, reason = refusal.reason(),
+            "delivery quarantined; see `sealpost quarantine show {seq}`");
+        draft.changes.quarantine(Quarantined { seq, delivery, refusal });
+    }
+
+    /// `before`: events of this batch that are planned already.
+    fn plan_one(
+        &self,
+        seq: DeliverySeq,
+        delivery: Delivery,
+        before: &BTreeSet<EventKey>,
+        draft: &mut Draft,
+    ) -> Result<(), PlanError> {
         let only_org = self.only_org(&delivery.source);
         let namespace_of = |org: OrgId| self.namespace(if org.0 == 0 { only_org.unwrap_or(org) } else { org });
         let Decoded { mut event, stripped } = match event::decode(&delivery.body, &self.keys, &namespace_of) {
             Ok(decoded) => decoded,
             Err(refusal) => {
-                self.metrics.quarantined.get_or_create(&Reason { reason: refusal.reason() }).inc();
-                tracing::warn!(delivery.seq = %seq, source = %delivery.source, reason = refusal.reason(),
-                    "delivery quarantined; see `sealpost quarantine show {seq}`");
-                draft.changes.quarantine(Quarantined { seq, delivery, refusal });
+                self.set_aside(seq, delivery, refusal, draft);
                 return Ok(());
             }
         };
@@ -152,7 +192,7 @@ impl Planner {
         self.count_personal_values(&delivery.source, &stripped);
         // From every copy, before de-duplication: two webhooks may enrich the same event differently.
         let linked = self.learn(&event, delivery.received_at, draft)?;
-        let is_duplicate = draft.seen.contains(&event.key) || self.ledger.has_event(event.key)?;
+        let is_duplicate = before.contains(&event.key) || self.ledger.has_event(event.key)?;
         if is_duplicate {
             self.count("duplicate");
             let what = Happening::Duplicate { source: delivery.source };

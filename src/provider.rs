@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -36,6 +37,32 @@ struct Provider {
     slots: Arc<Semaphore>,
     limit: Option<limit::Limit>,
     breaker: Breaker,
+    // How many wait for a permit.
+    waiting: AtomicUsize,
+}
+
+impl Provider {
+    /// True if those who wait already use up what the rate limit gives within `patience`.
+    fn is_crowded(&self, patience: Duration) -> bool {
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        self.limit.as_ref().is_some_and(|limit| waiting > 0 && limit.time_for(waiting) >= patience)
+    }
+}
+
+/// One who waits for a permit, until it is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn join(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Each kind on the heap: they differ much in size.
@@ -88,6 +115,8 @@ pub enum Readiness {
     Ready,
     /// Its circuit breaker is open until then.
     OpenUntil(Time),
+    /// More wait for its rate limit than it lets through while one has patience.
+    Busy,
 }
 
 impl Providers {
@@ -126,6 +155,7 @@ impl Providers {
                 way,
                 slots: Arc::new(Semaphore::new(config.max_concurrency)),
                 limit: rate.map(|rate| limit::Limit::new(rate, clock.clone())),
+                waiting: AtomicUsize::new(0),
                 breaker: Breaker::new(config.breaker_failures, config.breaker_open, clock.clone(), gauge),
             };
             providers.insert(id.clone(), provider);
@@ -139,10 +169,21 @@ impl Providers {
         self.0.get(id).map_or(Readiness::Ready, |provider| provider.breaker.readiness())
     }
 
+    /// Would it probably take a message now? Changes nothing, and takes no trial of a breaker: for those who have no message
+    /// at hand yet and would make one in vain. `patience` is how long they would wait for a permit.
+    pub fn glance(&self, id: &ProviderId, patience: Duration) -> Readiness {
+        let Some(provider) = self.0.get(id) else { return Readiness::Ready };
+        match provider.breaker.glance() {
+            Readiness::Ready if provider.is_crowded(patience) => Readiness::Busy,
+            readiness => readiness,
+        }
+    }
+
     /// Waits for a free slot and the rate limit; hold the permit during [`Providers::send`]. Cancel-safe.
     pub async fn permit(&self, id: &ProviderId) -> Permit {
         let mut permit = Permit { provider: id.clone(), generation: 0, _slot: None };
         if let Some(provider) = self.0.get(id) {
+            let _waiting = Waiting::join(&provider.waiting);
             permit._slot = Arc::clone(&provider.slots).acquire_owned().await.ok();
             if let Some(limit) = &provider.limit {
                 limit.wait().await;

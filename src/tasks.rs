@@ -15,6 +15,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// How often a drain says what it waits for.
+const TELL_EVERY: Duration = Duration::from_secs(3);
+
 /// Spawns, counts and drains. Cheap to clone.
 #[derive(Clone)]
 pub struct Tasks(Arc<Inner>);
@@ -119,22 +122,69 @@ impl Tasks {
         self.running_now().iter().map(|(name, count)| (*name, *count)).collect()
     }
 
-    /// Stops the workers and waits until every task has ended.
+    /// Stops the workers and waits until every task has ended; every few seconds it logs what it still waits for.
     ///
     /// # Errors
     /// What still runs when `patience` ends.
     pub async fn drain(&self, patience: Duration) -> Result<(), Vec<(&'static str, usize)>> {
+        self.drain_telling(patience, |running| {
+            let running = running.iter().map(|(name, n)| format!("{n} × {name}")).collect::<Vec<_>>().join(", ");
+            tracing::info!(running, "draining: waiting for what is still running");
+        })
+        .await
+    }
+
+    async fn drain_telling(
+        &self,
+        patience: Duration,
+        mut tell: impl FnMut(&[(&'static str, usize)]),
+    ) -> Result<(), Vec<(&'static str, usize)>> {
         self.0.stop.cancel();
         self.0.tracker.close();
-        match tokio::time::timeout(patience, self.0.tracker.wait()).await {
-            Ok(()) => Ok(()),
-            Err(_) => Err(self.running()),
-        }
+        let ended = async {
+            let mut ended = std::pin::pin!(self.0.tracker.wait());
+            while tokio::time::timeout(TELL_EVERY, &mut ended).await.is_err() {
+                tell(&self.running());
+            }
+        };
+        tokio::time::timeout(patience, ended).await.map_err(|_| self.running())
     }
 
     fn running_now(&self) -> MutexGuard<'_, BTreeMap<&'static str, usize>> {
         self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A step that panicked. What it said stays with it: it may quote a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Panicked;
+
+/// Runs one step of the work on one item, so that a panic in it costs that item and not the process. Whoever calls
+/// this drops what the step left half done.
+///
+/// # Errors
+/// When it panicked.
+pub fn contained<T>(step: &'static str, work: impl FnOnce() -> T) -> Result<T, Panicked> {
+    let work = || {
+        let made = work();
+        #[cfg(test)]
+        stumble::at(step);
+        made
+    };
+    std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|_| panicked(step))
+}
+
+/// As [`contained`], for a step that waits.
+///
+/// # Errors
+/// When it panicked.
+pub async fn contained_async<T>(step: &'static str, work: impl Future<Output = T>) -> Result<T, Panicked> {
+    AssertUnwindSafe(work).catch_unwind().await.map_err(|_| panicked(step))
+}
+
+fn panicked(step: &'static str) -> Panicked {
+    tracing::error!(step, "a step of the work on one item panicked; that item is set aside");
+    Panicked
 }
 
 /// Reports a panic by its place only: its text may quote a value.
@@ -143,6 +193,30 @@ pub fn install_panic_hook() {
         let place = panic.location().map_or_else(|| "unknown place".to_owned(), ToString::to_string);
         tracing::error!(place, "panic");
     }));
+}
+
+/// Makes a step panic, once for each time it is armed on this thread.
+#[cfg(test)]
+pub(crate) mod stumble {
+    use std::cell::RefCell;
+
+    thread_local!(static ARMED: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) });
+
+    /// What the panic says.
+    pub(crate) const TEXT: &str = "canary-in-a-panic";
+
+    /// The next time this thread comes to `step`, it panics.
+    pub(crate) fn arm(step: &'static str) {
+        ARMED.with_borrow_mut(|armed| armed.push(step));
+    }
+
+    pub(crate) fn at(step: &'static str) {
+        let found = ARMED.with_borrow_mut(|armed| {
+            let found = armed.iter().position(|other| *other == step);
+            found.map(|i| armed.remove(i))
+        });
+        assert!(found.is_none(), "{TEXT}");
+    }
 }
 
 #[cfg(test)]
@@ -157,6 +231,24 @@ mod tests {
         let stop = tasks.stop_token();
         tasks.spawn("polite", async move { stop.cancelled().await });
         assert_eq!(tasks.drain(Duration::from_millis(20)).await, Err(vec![("stubborn", 2)]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_says_every_few_seconds_what_it_still_waits_for() {
+        let tasks = Tasks::new();
+        tasks.spawn("stubborn", std::future::pending());
+        tasks.spawn("slow", tokio::time::sleep(Duration::from_secs(4)));
+        let mut told = Vec::new();
+        let ended = tasks.drain_telling(Duration::from_secs(10), |running| told.push(running.to_vec())).await;
+        assert_eq!(ended, Err(vec![("stubborn", 1)]));
+        assert_eq!(told, [vec![("slow", 1), ("stubborn", 1)], vec![("stubborn", 1)], vec![("stubborn", 1)]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_that_ends_soon_says_nothing() {
+        let tasks = Tasks::new();
+        tasks.spawn("quick", tokio::time::sleep(Duration::from_secs(2)));
+        assert_eq!(tasks.drain_telling(Duration::from_secs(10), |_| panic!("nothing to tell")).await, Ok(()));
     }
 
     #[tokio::test]

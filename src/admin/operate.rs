@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
 use crate::config::nearest::nearest;
-use crate::id::{IdError, TemplateId};
+use crate::id::{Channel, IdError, TemplateId};
 use crate::ledger::Hold;
 use crate::policy::Mode;
 use crate::policy::modes::{Modes, Target};
@@ -302,7 +302,16 @@ impl Desk {
 
     fn known_scope(&self, scope: &Scope) -> Result<(), AdminError> {
         match scope {
-            Scope::Relay | Scope::Channel(_) => Ok(()),
+            Scope::Relay => Ok(()),
+            Scope::Channel(channel) => {
+                let channels = &self.house.config.channels;
+                let has_way_out = |channel: &Channel| channels.get(channel).is_some_and(|c| !c.providers.is_empty());
+                if has_way_out(channel) {
+                    return Ok(());
+                }
+                let names: Vec<String> = channels.keys().filter(|c| has_way_out(c)).map(ToString::to_string).collect();
+                Err(unknown("no provider is configured for this channel", channel.as_str(), &names, "configured"))
+            }
             Scope::Org(org) if self.house.config.orgs.contains_key(org) => Ok(()),
             Scope::Org(org) => {
                 let orgs: Vec<String> = self.house.config.orgs.keys().map(ToString::to_string).collect();
@@ -344,4 +353,31 @@ fn unknown(what: &str, typed: &str, known: &[String], state: &str) -> AdminError
 
 fn read_id<T: std::str::FromStr<Err = IdError>>(text: &str) -> Result<T, AdminError> {
     text.parse().map_err(|error| not_an_id(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::tests::{ORG, TestHouse};
+
+    #[tokio::test]
+    async fn a_pause_of_what_is_not_configured_is_refused() {
+        let test = TestHouse::open_bare("[channel.email]\nproviders = [\"mail\"]\n");
+        let desk = Arc::new(Desk::new(test.house.clone()));
+        for (scope, known) in [
+            ("relay", true),
+            (&*format!("org:{ORG}"), true),
+            ("org:1", false),
+            ("template:welcome", true),
+            ("template:welcom", false),
+            ("channel:email", true),
+            ("channel:sms", false),
+            ("channel:fax", false),
+        ] {
+            let body = PauseBody { scope: scope.into(), by: "asha".into(), reason: None };
+            let answer = pause(State(desk.clone()), Caller("test".into()), Read(body)).await;
+            assert_eq!(answer.is_ok(), known, "{scope}");
+            assert_eq!(test.house.control.pauses().iter().any(|(set, _)| set.to_string() == scope), known, "{scope}");
+        }
+    }
 }

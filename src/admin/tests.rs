@@ -164,6 +164,7 @@ impl Office {
             live_from: Time::from_millis(0),
             attempts: 0,
             brake_released: false,
+            refused_by: None,
             state,
         }
     }

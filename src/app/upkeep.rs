@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::intake::Intake;
+use crate::ledger::LedgerError;
 use crate::policy::WaitReason;
 use crate::tasks::Tasks;
 use crate::telemetry::Reason;
@@ -17,7 +18,7 @@ use super::House;
 
 const DISK_LOOK: Duration = Duration::from_secs(5);
 const RETENTION_LOOK: Duration = Duration::from_secs(600);
-/// Events removed between two breaths, so that retention never holds up the queue.
+/// Events, and deliveries in quarantine, removed between two breaths, so that retention never holds up the queue.
 const RETENTION_BATCH: usize = 500;
 
 /// Starts every chore.
@@ -38,23 +39,30 @@ pub(super) fn spawn(house: &House, intake: &Intake, tasks: &Tasks, stop: &Cancel
     let (this, token) = (house.clone(), stop.clone());
     tasks.spawn("retention", async move {
         loop {
-            let before = this.clock.now().minus(this.config.storage.keep_events);
-            match this.ledger.expire_before(before, RETENTION_BATCH).await {
-                Ok(RETENTION_BATCH..) => {}
-                Ok(_) => {
-                    if pause(&this, &token, RETENTION_LOOK).await {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(%error, "retention failed; it is tried again");
-                    if pause(&this, &token, RETENTION_LOOK).await {
-                        return;
-                    }
-                }
+            let more = sweep(&this).await.unwrap_or_else(|error| {
+                tracing::error!(%error, "retention failed; it is tried again");
+                false
+            });
+            if !more && pause(&this, &token, RETENTION_LOOK).await {
+                return;
             }
         }
     });
+}
+
+/// Removes a batch of what is kept no longer; true if there may be more.
+pub(super) async fn sweep(house: &House) -> Result<bool, LedgerError> {
+    let (now, storage) = (house.clock.now(), &house.config.storage);
+    let events = house.ledger.expire_before(now.minus(storage.keep_events), RETENTION_BATCH).await?;
+    let quarantined =
+        house.ledger.expire_quarantined_before(now.minus(storage.keep_quarantine), RETENTION_BATCH).await?;
+    if quarantined > 0 {
+        tracing::info!(
+            count = quarantined,
+            "quarantined deliveries were older than storage.keep_quarantine and are gone"
+        );
+    }
+    Ok(events >= RETENTION_BATCH || quarantined >= RETENTION_BATCH)
 }
 
 /// True when it is time to stop.

@@ -114,6 +114,7 @@ fn storage(settings: &Settings) -> Option<Storage> {
         vault_cache_bytes: settings.bytes(&key("vault_cache_bytes"))?,
         ledger_cache_bytes: settings.bytes(&key("ledger_cache_bytes"))?,
         keep_events: settings.span(&key("keep_events"))?,
+        keep_quarantine: settings.span(&key("keep_quarantine"))?,
     })
 }
 

@@ -99,6 +99,8 @@ pub struct Storage {
     pub ledger_cache_bytes: u64,
     /// `keep_events = "45d"`: events, notifications, timelines and with them de-duplication; at least 31 days.
     pub keep_events: Duration,
+    /// `keep_quarantine = "90d"`: deliveries that could not be decoded, bodies included.
+    pub keep_quarantine: Duration,
 }
 
 /// `[keys]`

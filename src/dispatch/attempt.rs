@@ -72,6 +72,7 @@ impl Dispatcher {
                     "provider refuses us, not the recipient; correct its configuration or account, then restart or `sealpost resume relay`");
                 // Not an attempt on the person's account: our mistake must not use up their retries.
                 new.attempts -= 1;
+                new.refused_by = Some(provider.clone());
                 let state = State::Waiting { reason: WaitReason::Misconfigured, due_at: open.expires_at };
                 (state, Happening::Misconfigured { code }, "misconfigured")
             }
@@ -100,11 +101,11 @@ impl Dispatcher {
         self.record(open, new, lines).await?;
         if word == "sent" {
             // After the record: what is sent must be known as sent, whatever happens next.
-            self.mended().await?;
+            self.mended(provider).await?;
         }
         if word == "misconfigured" {
             // Only what is recorded can be found by a send that succeeds meanwhile.
-            self.control.note_misconfigured();
+            self.control.note_misconfigured(provider);
         }
         Ok(())
     }
@@ -127,13 +128,14 @@ impl Dispatcher {
         }
     }
 
-    /// A provider that takes mail again frees what waited for a mended configuration.
-    async fn mended(&self) -> Result<(), DispatchError> {
-        if self.control.take_misconfigured() {
-            self.control.release(&Hold::Misconfigured, "relay").await?;
-            if !self.ledger.held(&Hold::Misconfigured, 1)?.is_empty() {
+    /// A provider that takes messages again frees what waited until it was mended, and nothing else.
+    async fn mended(&self, provider: &ProviderId) -> Result<(), DispatchError> {
+        if self.control.take_misconfigured(provider) {
+            let hold = Hold::Misconfigured(Some(provider.clone()));
+            self.control.release(&hold, "relay").await?;
+            if !self.ledger.held(&hold, 1)?.is_empty() {
                 // Somebody had it in hand: the next send that succeeds frees it.
-                self.control.note_misconfigured();
+                self.control.note_misconfigured(provider);
             }
         }
         Ok(())

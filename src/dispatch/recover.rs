@@ -19,7 +19,7 @@ impl Dispatcher {
             self.settle(&leased.notification, channel, &provider, outcome).await?;
         }
         // A restart is how configuration is mended.
-        self.control.release(&Hold::Misconfigured, "restart").await?;
+        self.control.release(&Hold::Misconfigured(None), "restart").await?;
         Ok(())
     }
 }

@@ -14,6 +14,7 @@ use crate::ledger::{DeadReason, Leased, Notification, State};
 use crate::message::Message;
 use crate::policy::{self, Decision, Facts, SuppressReason, WaitReason};
 use crate::provider::Readiness;
+use crate::tasks::{Panicked, contained_async};
 use crate::template::TemplateInfo;
 use crate::vault::ContactId;
 
@@ -44,9 +45,13 @@ impl Dispatcher {
     /// Carries a leased notification one step further and records where it stands.
     pub(super) async fn carry_out(&self, leased: &Leased, stop: &CancellationToken) -> Result<Step, DispatchError> {
         let notification = &leased.notification;
-        let ready = match self.prepare(notification).await? {
-            Ok(ready) => ready,
-            Err(step) => return Ok(step),
+        let ready = match contained_async("prepare", self.prepare(notification)).await {
+            Ok(prepared) => match prepared? {
+                Ok(ready) => ready,
+                Err(step) => return Ok(step),
+            },
+            // It would stumble again after a restart, and every time.
+            Err(Panicked) => return self.dead(notification, DeadReason::Stumbled).await.map(|()| Step::Done),
         };
         // No attempt is recorded yet: giving up here only ends the lease.
         let permit = tokio::select! {
@@ -55,19 +60,18 @@ impl Dispatcher {
         };
         let now = self.clock.now();
         let Ok(permit) = permit else {
-            // A hand must not be held by a busy provider while another channel's messages could go.
-            self.wait(notification, WaitReason::RateLimited, now.plus(BUSY_WAIT + jitter(BUSY_WAIT))).await?;
+            self.stand_back(notification, now).await?;
             return Ok(Step::Done);
         };
         // What people set while it waited counts, and the channel is known only now.
         if self.control.is_paused(notification.org, &notification.rule.template, ready.channel) {
             self.wait(notification, WaitReason::Paused, notification.expires_at).await?;
-            return Ok(Step::Held);
+            return Ok(Step::Paused(ready.channel));
         }
         // Counted last, when nothing but the attempt is left to do.
         if !self.brake_admits(notification, ready.brake_limit, now).await? {
             self.wait(notification, WaitReason::Brake, notification.expires_at).await?;
-            return Ok(Step::Held);
+            return Ok(Step::Braked);
         }
         self.attempt(notification, ready, permit).await?;
         Ok(Step::Done)
@@ -80,7 +84,8 @@ impl Dispatcher {
             self.dead(n, DeadReason::TemplateUnavailable).await?;
             return Ok(Err(Step::Done));
         };
-        let decision = policy::decide(&self.facts(n, now));
+        let facts = self.facts(n, now);
+        let decision = policy::decide(&facts);
         match decision {
             Decision::Go | Decision::Suppress(SuppressReason::Shadow) => {}
             Decision::Expire => {
@@ -93,13 +98,25 @@ impl Dispatcher {
             }
             Decision::Wait(reason) => {
                 self.wait(n, reason, n.expires_at).await?;
-                return Ok(Err(Step::Held));
+                return Ok(Err(match reason {
+                    WaitReason::Paused => Step::Paused(facts.channel),
+                    WaitReason::Brake => Step::Braked,
+                    _ => Step::Done,
+                }));
             }
+        }
+        let goes = decision == Decision::Go;
+        if goes && self.waits_for_provider(n, &n.channels, now).await? {
+            return Ok(Err(Step::Done));
         }
         let joined = match self.join(n, now).await? {
             Ok(joined) => joined,
             Err(step) => return Ok(Err(step)),
         };
+        // Of several channels one is chosen now.
+        if goes && n.channels.len() > 1 && self.waits_for_provider(n, &[joined.channel], now).await? {
+            return Ok(Err(Step::Done));
+        }
         let message = match self.compose(n, template, &joined, now)? {
             Ok(message) => message,
             Err(reason) => {
@@ -107,7 +124,9 @@ impl Dispatcher {
                 return Ok(Err(Step::Done));
             }
         };
-        if decision != Decision::Go {
+        #[cfg(test)]
+        crate::tasks::stumble::at("render");
+        if !goes {
             self.finish(n, State::Suppressed { reason: SuppressReason::Shadow, at: now }).await?;
             return Ok(Err(Step::Done));
         }
@@ -157,33 +176,85 @@ impl Dispatcher {
         allowed.map_or(wanted, |cap| wanted.min(cap))
     }
 
-    /// The first provider of the channel that would take a message now.
+    /// The first provider of the channel that takes this message now: asked last, as it may take a breaker's one trial.
     async fn provider_for(
         &self,
         n: &Notification,
         channel: Channel,
         now: Time,
     ) -> Result<Option<ProviderId>, DispatchError> {
-        let providers = self.channel_config(channel).map_or(&[][..], |c| &c.providers);
-        let mut earliest = None;
-        for id in providers {
+        let mut closed = None;
+        for id in self.providers_of(channel) {
             match self.providers.readiness(id) {
                 Readiness::Ready => return Ok(Some(id.clone())),
-                Readiness::OpenUntil(at) => earliest = Some(earliest.map_or(at, |e: Time| e.min(at))),
+                other => closed = Some(sooner(closed, other)),
             }
         }
-        match earliest {
-            // Spread, so that a provider that comes back is not met by everybody at once.
-            Some(at) => self.wait(n, WaitReason::ProviderDown, at.max(now).plus(jitter(at.since(now)))).await?,
+        match closed {
+            Some(readiness) => self.wait_for_provider(n, readiness, now).await?,
             // Somebody has to change the configuration first.
             None => self.wait(n, WaitReason::Misconfigured, n.expires_at).await?,
         }
         Ok(None)
     }
 
+    /// True, and it waits, if no provider of any of these channels would take a message now: nobody need be looked up and
+    /// nothing rendered for that. What else there is to say about a provider is said in [`Self::provider_for`].
+    async fn waits_for_provider(
+        &self,
+        n: &Notification,
+        channels: &[Channel],
+        now: Time,
+    ) -> Result<bool, DispatchError> {
+        let mut closed = None;
+        for channel in channels {
+            let providers = self.providers_of(*channel);
+            if providers.is_empty() {
+                return Ok(false);
+            }
+            for id in providers {
+                match self.providers.glance(id, PERMIT_PATIENCE) {
+                    Readiness::Ready => return Ok(false),
+                    other => closed = Some(sooner(closed, other)),
+                }
+            }
+        }
+        let Some(readiness) = closed else { return Ok(false) };
+        self.wait_for_provider(n, readiness, now).await?;
+        Ok(true)
+    }
+
+    async fn wait_for_provider(&self, n: &Notification, until: Readiness, now: Time) -> Result<(), DispatchError> {
+        match until {
+            // Spread, so that a provider that comes back is not met by everybody at once.
+            Readiness::OpenUntil(at) => {
+                self.wait(n, WaitReason::ProviderDown, at.max(now).plus(jitter(at.since(now)))).await
+            }
+            Readiness::Ready | Readiness::Busy => self.stand_back(n, now).await,
+        }
+    }
+
+    /// A hand must not be held by a busy provider while another channel's messages could go.
+    async fn stand_back(&self, n: &Notification, now: Time) -> Result<(), DispatchError> {
+        self.wait(n, WaitReason::RateLimited, now.plus(BUSY_WAIT + jitter(BUSY_WAIT))).await
+    }
+
+    fn providers_of(&self, channel: Channel) -> &[ProviderId] {
+        self.channel_config(channel).map_or(&[][..], |c| &c.providers)
+    }
+
     pub(super) async fn dead(&self, n: &Notification, reason: DeadReason) -> Result<(), DispatchError> {
         tracing::warn!(notification.id = %n.id, template.id = %n.rule.template, reason = reason.as_str(), "dead letter");
         self.finish(n, State::DeadLetter { reason, at: self.clock.now() }).await
+    }
+}
+
+/// Of two that would not take a message, the one that is worth asking again first.
+fn sooner(one: Option<Readiness>, other: Readiness) -> Readiness {
+    match (one, other) {
+        (Some(Readiness::OpenUntil(a)), Readiness::OpenUntil(b)) => Readiness::OpenUntil(a.min(b)),
+        (Some(Readiness::Busy), _) => Readiness::Busy,
+        (_, other) => other,
     }
 }
 

@@ -42,6 +42,10 @@ impl Changes {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+    /// All of these, and then all of `other`.
+    pub fn append(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
     /// Stores an event, its search keys (event, request, ref id, all its people's aliases; the given further ones, hashed
     /// by [`super::Ledger::find_hash`]) and its place in time. An event that is stored already stays as it is.
     pub fn add_event(&mut self, record: EventRecord, find: Vec<(FindBy, KeyedHash)>) {

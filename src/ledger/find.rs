@@ -14,21 +14,21 @@ use super::key::{self, Key, Space};
 use super::store::Direction;
 use super::{Delivery, EventRecord, FindBy, Ledger, LedgerError, Notification, Quarantined, TimelineEntry, record};
 
-/// Bytes of bodies after which a journal read stops, so that large deliveries do not fill the memory.
-const JOURNAL_READ_BYTES: usize = 16 << 20;
+/// Bytes of bodies after which a journal read stops: a planner holds each of them decoded and sealed as well.
+const JOURNAL_READ_BYTES: usize = 4 << 20;
 /// Records that one page of a filtered list looks at, so that a filter that fits nothing still returns soon.
 const LIST_LOOKS: usize = 10_000;
 
 impl Ledger {
     /// Deliveries after `after`, at most `max`, in order. Unreadable ones come as `None` (reported, to be skipped). Stops
-    /// early beyond 16 MiB of bodies.
+    /// early once it has 4 MiB of bodies.
     pub fn journal_after(
         &self,
         after: DeliverySeq,
         max: usize,
     ) -> Result<Vec<(DeliverySeq, Option<Delivery>)>, LedgerError> {
         let store = self.0.store()?;
-        let (mut found, mut bytes) = (Vec::new(), 0);
+        let (mut found, mut bytes) = (Vec::new(), 0_usize);
         if max == 0 {
             return Ok(found);
         }

@@ -76,13 +76,21 @@ impl Footprint {
     }
 }
 
-/// The group that notifications held alike share in keys.
+/// The group that notifications held alike share in keys. Groups of what is misconfigured begin alike, whoever refused,
+/// so that all of them can be walked without knowing every provider that ever was.
 pub(super) fn hold_group(hasher: &dyn KeyedHasher, hold: &Hold) -> KeyedHash {
-    let parts: [&[u8]; 2] = match hold {
-        Hold::Paused => [b"paused", b""],
-        Hold::Brake(template) => [b"brake", template.as_str().as_bytes()],
-        Hold::Ambiguous => [b"ambiguous", b""],
-        Hold::Misconfigured => [b"misconfigured", b""],
-    };
-    hasher.keyed_hash("hold", &parts)
+    let group = |word: &str, of: &str| hasher.keyed_hash("hold", &[word.as_bytes(), of.as_bytes()]);
+    match hold {
+        Hold::Paused => group("paused", ""),
+        Hold::Brake(template) => group("brake", template.as_str()),
+        Hold::Ambiguous => group("ambiguous", ""),
+        Hold::Misconfigured(None) => group("misconfigured", ""),
+        Hold::Misconfigured(Some(provider)) => {
+            let (family, own) = (group("misconfigured", "").0, group("misconfigured", provider.as_str()).0);
+            KeyedHash(std::array::from_fn(|i| if i < FAMILY { family[i] } else { own[i] }))
+        }
+    }
 }
+
+/// Bytes of a group in which those of one family are alike.
+pub(super) const FAMILY: usize = 8;

@@ -161,6 +161,10 @@ pub(super) fn held(group: KeyedHash, expires: Time, id: NotificationId) -> Key {
 pub(super) fn held_group(group: KeyedHash) -> Key {
     join(&[&[HELD], &group.0])
 }
+/// All groups that share their first bytes with one.
+pub(super) fn held_family(group: KeyedHash, shared: usize) -> Key {
+    join(&[&[HELD], group.0.get(..shared).unwrap_or(&group.0)])
+}
 /// Queue, lane of open attempts.
 pub(super) fn attempting(id: NotificationId) -> Key {
     join(&[&[ATTEMPTING], &id.0])

@@ -49,6 +49,8 @@ pub struct Notification {
     pub live_from: Time,
     /// Attempts recorded so far.
     pub attempts: u32,
+    /// The provider that refused us, while it waits for that one's configuration to be mended.
+    pub refused_by: Option<ProviderId>,
     /// True once a person released it from the brake: it does not count again.
     pub brake_released: bool,
     /// Where it stands.
@@ -146,6 +148,8 @@ pub enum DeadReason {
     },
     /// The stored event could not be read.
     EventUnreadable,
+    /// The relay itself stumbled while joining or rendering it: a fault of ours.
+    Stumbled,
 }
 
 /// Why a set of notifications is held without a time.
@@ -157,8 +161,9 @@ pub enum Hold {
     Brake(TemplateId),
     /// `WaitReason::AmbiguousHold`
     Ambiguous,
-    /// `WaitReason::Misconfigured`
-    Misconfigured,
+    /// `WaitReason::Misconfigured`, by the provider that refused us. `None`: of no provider in particular (none was
+    /// configured, or the record is older than this field); asked for, it stands for those of every provider.
+    Misconfigured(Option<ProviderId>),
 }
 
 /// Where in the queue a notification stands; derived from its state.
@@ -174,6 +179,13 @@ pub enum Place {
     Done,
 }
 
+impl Hold {
+    /// True if a look for this hold finds what is held under `held`.
+    pub fn includes(&self, held: &Self) -> bool {
+        self == held || matches!((self, held), (Self::Misconfigured(None), Self::Misconfigured(_)))
+    }
+}
+
 impl Notification {
     /// Where in the queue it stands.
     pub fn place(&self) -> Place {
@@ -182,7 +194,7 @@ impl Notification {
                 WaitReason::Paused => Place::Held(Hold::Paused, *due_at),
                 WaitReason::Brake => Place::Held(Hold::Brake(self.rule.template.clone()), *due_at),
                 WaitReason::AmbiguousHold => Place::Held(Hold::Ambiguous, *due_at),
-                WaitReason::Misconfigured => Place::Held(Hold::Misconfigured, *due_at),
+                WaitReason::Misconfigured => Place::Held(Hold::Misconfigured(self.refused_by.clone()), *due_at),
                 WaitReason::DueLater
                 | WaitReason::ContactUnknown
                 | WaitReason::ProviderDown
@@ -250,6 +262,7 @@ impl DeadReason {
             Self::Refused { .. } => "refused",
             Self::RetriesExhausted { .. } => "retries_exhausted",
             Self::EventUnreadable => "event_unreadable",
+            Self::Stumbled => "stumbled",
         }
     }
 }

@@ -11,11 +11,24 @@ use tokio::sync::watch;
 use crate::clock::Time;
 use crate::id::{KeyedHash, NotificationId};
 
-use super::footprint::{Footprint, hold_group};
-use super::key::{self, Space};
+use super::footprint::{FAMILY, Footprint, hold_group};
+use super::key::{self, Key, Space};
 use super::lease::{Inner as Queue, LeaseGuard};
 use super::store::{Direction, Found, Store};
 use super::{Hold, Leased, Ledger, LedgerError, record};
+
+/// A place in the walk over what is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldPlace(Key);
+
+/// A page of what is held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeldPage {
+    /// The notifications.
+    pub ids: Vec<NotificationId>,
+    /// Where the next page begins; `None` when this was the last.
+    pub next: Option<HeldPlace>,
+}
 
 impl Ledger {
     /// Takes up to `max` due notifications (earliest due first) out of the queue, leased.
@@ -127,24 +140,44 @@ impl Ledger {
         Ok(aliases)
     }
 
-    /// Ids held under `hold`, at most `max`, those that expire first in front (release or cancel in batches).
+    /// Ids held under `hold`, at most `max`, those that expire first in front.
     pub fn held(&self, hold: &Hold, max: usize) -> Result<Vec<NotificationId>, LedgerError> {
+        Ok(self.held_after(hold, None, max)?.ids)
+    }
+
+    /// One page of what is held under `hold`, those that expire first in front; `after` is where the page before ended.
+    /// Whoever walks by it meets every place once, also what is released and held again meanwhile.
+    pub fn held_after(&self, hold: &Hold, after: Option<&HeldPlace>, max: usize) -> Result<HeldPage, LedgerError> {
         let store = self.0.store()?;
         let group = hold_group(&self.0.keys, hold);
-        let end = key::after_prefix(&key::held_group(group));
-        let (mut ids, mut first) = (Vec::new(), None);
+        // Floors are kept by group; a family of groups is asked for at a restart and by a person only.
+        let (prefix, has_floor) = match hold {
+            Hold::Misconfigured(None) => (key::held_family(group, FAMILY), false),
+            _ => (key::held_group(group), after.is_none()),
+        };
+        let end = key::after_prefix(&prefix);
+        let (mut page, mut first, mut last) = (HeldPage::default(), None, None);
         if max == 0 {
-            return Ok(ids);
+            return Ok(page);
         }
         // Locked while it scans: a batch that lands meanwhile lowers the floor after it is raised here.
         let mut queue = self.0.shared.places.lock();
-        store.keys(Space::Queue, queue.floor(group)..end.clone(), Direction::Up, |key| {
+        let from = match after {
+            Some(HeldPlace(key)) => key::after_prefix(key),
+            None if has_floor => queue.floor(group),
+            None => prefix,
+        };
+        store.keys(Space::Queue, from..end.clone(), Direction::Up, |key| {
             first.get_or_insert_with(|| key.to_vec());
-            ids.extend(key::read_id(key));
-            ids.len() < max
+            last = Some(key.to_vec());
+            page.ids.extend(key::read_id(key));
+            page.ids.len() < max
         })?;
-        queue.raise_floor(group, first.unwrap_or(end));
-        Ok(ids)
+        if has_floor {
+            queue.raise_floor(group, first.unwrap_or(end));
+        }
+        page.next = last.filter(|_| page.ids.len() >= max).map(HeldPlace);
+        Ok(page)
     }
 
     /// Ids whose attempt was open when the process last died (to be made ambiguous on start). Call it before the workers

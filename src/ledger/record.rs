@@ -11,7 +11,9 @@ use zeroize::Zeroizing;
 
 use crate::clock::Time;
 use crate::event::{Event, Refusal, Role, SubjectRecord};
-use crate::id::{Category, Channel, DeliverySeq, EventKey, KeyedHash, NotificationId, OrgId, RuleId, SourceId};
+use crate::id::{
+    Category, Channel, DeliverySeq, EventKey, KeyedHash, NotificationId, OrgId, ProviderId, RuleId, SourceId,
+};
 
 use super::{Delivery, EventRecord, FindBy, Notification, Quarantined, State, TimelineEntry, key};
 
@@ -155,6 +157,8 @@ struct NotificationHeader {
     attempts: u32,
     #[serde(default)]
     brake_released: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refused_by: Option<ProviderId>,
     state: State,
 }
 
@@ -179,6 +183,7 @@ pub(super) fn notification(n: &Notification) -> Plain {
         live_from: n.live_from,
         attempts: n.attempts,
         brake_released: n.brake_released,
+        refused_by: n.refused_by.clone(),
         state: n.state.clone(),
     };
     frame(&header, &[])
@@ -206,6 +211,7 @@ pub(super) fn read_notification(plain: &[u8]) -> Result<Notification, Unreadable
         live_from: n.live_from,
         attempts: n.attempts,
         brake_released: n.brake_released,
+        refused_by: n.refused_by,
         state: n.state,
     })
 }

@@ -6,12 +6,13 @@
 //! Never: a look at the clock (the caller says before when).
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::atomic::Ordering;
 
 use crate::clock::Time;
-use crate::id::EventKey;
+use crate::id::{DeliverySeq, EventKey};
 
-use super::changes::Prepared;
+use super::changes::{Changes, Prepared};
 use super::committer::Command;
 use super::footprint::Footprint;
 use super::key::{self, Key, Space};
@@ -28,11 +29,13 @@ pub(super) struct Retention {
     at: (Time, EventKey),
     /// Where among the passed-by events the next look begins.
     late_from: Key,
+    /// The quarantined deliveries up to here are gone or were looked at.
+    quarantine_after: Option<DeliverySeq>,
 }
 
 impl Retention {
     pub(super) fn new(at: (Time, EventKey)) -> Self {
-        Self { at, late_from: key::late_start() }
+        Self { at, late_from: key::late_start(), quarantine_after: None }
     }
 }
 
@@ -71,6 +74,27 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// Removes quarantined deliveries received before `before`, at most `max`; returns how many. They are looked at in the
+    /// order in which they were put there, up to the first that stays: one that was re-driven and put there again stays
+    /// as long as those beside it.
+    pub async fn expire_quarantined_before(&self, before: Time, max: usize) -> Result<usize, LedgerError> {
+        let mut retention = self.0.retention.lock().await;
+        let mut removed = 0;
+        while removed < max {
+            let found = self.0.old_quarantined(retention.quarantine_after, before, EVENTS.min(max - removed))?;
+            let Some(last) = found.last().copied() else { break };
+            let mut changes = Changes::new();
+            found.iter().for_each(|seq| changes.release_quarantined(*seq));
+            self.commit(changes).await?;
+            retention.quarantine_after = Some(last);
+            removed += found.len();
+            tokio::task::yield_now().await;
+        }
+        Ok(removed)
+    }
+}
+
 type Received = (Time, EventKey);
 
 impl Inner {
@@ -90,6 +114,34 @@ impl Inner {
             found.extend(key::read_late(key));
             found.len() < max
         })?;
+        Ok(found)
+    }
+
+    /// The first in quarantine after a place, as far as they were received before `before`. One that cannot be read goes
+    /// with the next that can, and not before: how old it is nobody knows.
+    fn old_quarantined(
+        &self,
+        after: Option<DeliverySeq>,
+        before: Time,
+        max: usize,
+    ) -> Result<Vec<DeliverySeq>, LedgerError> {
+        let from = after.map_or(Bound::Unbounded, |seq| Bound::Excluded(key::seq(seq)));
+        let (mut found, mut old, mut count) = (Vec::new(), 0, 0);
+        self.store()?.records(
+            Space::Quarantine,
+            (from, Bound::Unbounded),
+            |_, plain| record::read_delivery(plain).map(|delivery| delivery.received_at),
+            |key, received_at| {
+                found.extend(key::read_seq(key));
+                match received_at {
+                    Some(at) if at < before => (old, count) = (found.len(), count + 1),
+                    Some(_) => return false,
+                    None => {}
+                }
+                count < max
+            },
+        )?;
+        found.drain(old..);
         Ok(found)
     }
 

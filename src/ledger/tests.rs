@@ -131,6 +131,7 @@ fn notification(n: u8, state: State) -> Notification {
         live_from: at(0),
         attempts: 2,
         brake_released: false,
+        refused_by: None,
         state,
     }
 }

@@ -82,6 +82,7 @@ impl Planner {
             live_from: rule.live_from,
             attempts: 0,
             brake_released: false,
+            refused_by: None,
             state: State::Waiting { reason: WaitReason::DueLater, due_at },
         };
         Some((notification, Happening::Planned { rule: rule.id.clone(), channels, due_at }))

@@ -77,6 +77,17 @@ impl Breaker {
         }
     }
 
+    /// As [`Breaker::readiness`], and lets nobody through: asked by those who have no message at hand yet.
+    pub(super) fn glance(&self) -> Readiness {
+        let now = self.clock.now();
+        let (since, pause) = match self.lock().phase {
+            Phase::Closed { .. } => return Readiness::Ready,
+            Phase::Open { since, wait } => (since, wait),
+            Phase::HalfOpen { since, .. } => (since, self.base),
+        };
+        if now >= since.plus(pause) || now < since { Readiness::Ready } else { Readiness::OpenUntil(since.plus(pause)) }
+    }
+
     /// To be kept with the message and given back to [`Breaker::record`].
     pub(super) fn generation(&self) -> u64 {
         self.lock().generation

@@ -30,6 +30,11 @@ impl Limit {
         Self { per_second, bucket: Mutex::new(bucket), clock }
     }
 
+    /// How long so many sends take, at the least.
+    pub(super) fn time_for(&self, sends: usize) -> Duration {
+        Duration::try_from_secs_f64(sends as f64 / self.per_second).unwrap_or(Duration::MAX)
+    }
+
     /// Returns when one more send is allowed.
     pub(super) async fn wait(&self) {
         let mut bucket = self.bucket.lock().await;

@@ -71,12 +71,7 @@ struct Job<'j> {
 }
 
 impl<'j> Job<'j> {
-    fn new(
-        set: &'j TemplateSet,
-        template: &Template,
-        input: &RenderInput<'_>,
-        locale: &str,
-    ) -> Self {
+    fn new(set: &'j TemplateSet, template: &Template, input: &RenderInput<'_>, locale: &str) -> Self {
         let data = context::build(input, &template.info.reads, &set.tables);
         let parts = if locale.is_empty() { template.locale.as_str() } else { locale };
         // The reader's region decides how numbers look, as long as the words are in the reader's language.

@@ -230,3 +230,20 @@ async fn the_admin_listener_wants_a_token_and_the_probes_do_not() {
     let metrics = relay.admin("GET", "/metrics", None).await;
     assert!(metrics.as_str().is_some_and(|m| m.contains("sealpost_journal_backlog")));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_brake_counted_outlives_a_clean_stop() {
+    let setup = || Setup { allow_with: "brake_per_hour = 2", ..Setup::default() };
+    let relay = Relay::with(setup()).await;
+    relay.put(person(1)).await;
+    relay.event(&customer_added("before", 1)).await;
+    let sent = relay.settled("before").await;
+    assert!(sent["notifications"].as_array().expect("list").iter().all(|n| n["state"] == "sent"), "{sent:#}");
+    let (dir, ended) = relay.stop().await;
+    ended.expect("drained");
+    let relay = Relay::in_dir(dir, setup(), sealpost::clock::Clock::system()).await;
+    relay.event(&customer_added("after", 1)).await;
+    let held = relay.settled("after").await;
+    let all = held["notifications"].as_array().expect("list");
+    assert!(all.len() == 2 && all.iter().all(|n| n["reason"] == "brake"), "a restart grants no new hour: {held:#}");
+}

@@ -73,6 +73,7 @@ pub(in crate::config) const ROWS: &[Row] = &[
     key("storage.vault_cache_bytes", Bytes { min: 1 << 20 }).required(),
     key("storage.ledger_cache_bytes", Bytes { min: 1 << 20 }).required(),
     key("storage.keep_events", Span).required(),
+    key("storage.keep_quarantine", Span).required(),
     key("keys.file", Path).required(),
     key("org.*.name", Line).required(),
     key("org.*.currency", Currency).required(),

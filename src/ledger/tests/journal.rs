@@ -47,6 +47,24 @@ async fn concurrent_appends_get_distinct_numbers_without_gaps() {
 }
 
 #[tokio::test]
+async fn a_read_of_large_deliveries_stops_long_before_its_count() {
+    let house = House::new();
+    let ledger = house.open();
+    let body = "x".repeat(1 << 20);
+    for _ in 0..9 {
+        ledger.append(delivery(&body)).await.unwrap();
+    }
+    let (mut after, mut reads) = (DeliverySeq(0), Vec::new());
+    loop {
+        let read = ledger.journal_after(after, 256).unwrap();
+        let Some((last, _)) = read.last() else { break };
+        after = *last;
+        reads.push(read.len());
+    }
+    assert_eq!(reads, [4, 4, 1]);
+}
+
+#[tokio::test]
 async fn the_cursor_moves_with_its_batch_and_never_back() {
     let house = House::new();
     let ledger = house.open();

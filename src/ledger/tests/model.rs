@@ -82,7 +82,7 @@ fn check(ledger: &Ledger, model: &Model) {
         (Hold::Paused, WaitReason::Paused),
         (Hold::Brake("points".parse().unwrap()), WaitReason::Brake),
         (Hold::Ambiguous, WaitReason::AmbiguousHold),
-        (Hold::Misconfigured, WaitReason::Misconfigured),
+        (Hold::Misconfigured(None), WaitReason::Misconfigured),
     ];
     for (hold, reason) in holds {
         assert_eq!(ledger.held(&hold, 1000).unwrap(), model.with_reason(reason), "{hold:?}");

@@ -1,0 +1,91 @@
+//! What happens to the one item that makes the relay panic, and to those behind it.
+
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::id::DeliverySeq;
+use crate::tasks::{install_panic_hook, stumble};
+
+use super::*;
+
+/// Everything that this thread logs.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn listen() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let subscriber =
+            tracing_subscriber::fmt().with_writer(log.clone()).with_max_level(tracing::Level::TRACE).finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_that_makes_the_planner_panic_is_set_aside_and_the_next_ones_are_planned() {
+    let test = TestHouse::open("");
+    let (log, _guard) = Log::listen();
+    for n in 1..=3 {
+        test.deliver(&customer_added(&format!("event-{n}"), n, START)).await;
+    }
+    install_panic_hook();
+    stumble::arm("plan");
+    test.plan().await;
+    drop(std::panic::take_hook());
+    let ledger = &test.house.ledger;
+    assert_eq!(ledger.cursor(), DeliverySeq(3));
+    let aside = ledger.quarantined(None, 10).unwrap();
+    assert_eq!(aside.iter().map(|q| (q.seq, q.refusal.reason())).collect::<Vec<_>>(), [(DeliverySeq(1), "stumbled")]);
+    let planned: Vec<bool> = (1..=3).map(|n| test.notifications_of(&format!("event-{n}")).is_some()).collect();
+    assert_eq!(planned, [false, true, true], "nothing of the first is kept");
+    let text = format!("{}{}", log.text(), aside[0].refusal);
+    assert!(text.contains("a step of the work on one item panicked") && !text.contains(stumble::TEXT), "{text}");
+
+    // Set aside it is whole: driven again, it is planned.
+    ledger.append(aside[0].delivery.clone()).await.unwrap();
+    test.plan().await;
+    assert!(test.notifications_of("event-1").is_some_and(|found| !found.is_empty()));
+}
+
+#[tokio::test]
+async fn a_notification_that_makes_rendering_panic_is_a_dead_letter_and_the_next_one_goes() {
+    let test = TestHouse::open("");
+    let (log, _guard) = Log::listen();
+    for n in 1..=2 {
+        test.put(n).await;
+        test.deliver(&customer_added(&format!("event-{n}"), n, START)).await;
+    }
+    test.plan().await;
+    stumble::arm("render");
+    let states = || {
+        let found = [1, 2].into_iter().flat_map(|n| test.notifications_of(&format!("event-{n}")).unwrap());
+        found.map(|n| n.state).collect::<Vec<_>>()
+    };
+    test.dispatch_until(|| states().iter().all(|state| matches!(state, State::Sent { .. } | State::DeadLetter { .. })))
+        .await;
+    let stumbled = states().iter().filter(|state| state.reason() == Some("stumbled")).count();
+    let sent = states().iter().filter(|state| matches!(state, State::Sent { .. })).count();
+    assert_eq!((stumbled, sent), (1, states().len() - 1), "{:?}", states());
+    assert!(sent > 0 && !log.text().contains(stumble::TEXT));
+}
