@@ -60,7 +60,8 @@ async fn a_delivery_that_makes_the_planner_panic_is_set_aside_and_the_next_ones_
     let planned: Vec<bool> = (1..=3).map(|n| test.notifications_of(&format!("event-{n}")).is_some()).collect();
     assert_eq!(planned, [false, true, true], "nothing of the first is kept");
     let text = format!("{}{}", log.text(), aside[0].refusal);
-    assert!(text.contains("a step of the work on one item panicked") && !text.contains(stumble::TEXT), "{text}");
+    // Not what the log says, which depends on whether another test's subscriber came first: only what it must not say.
+    assert!(text.contains("stumbled") && !text.contains(stumble::TEXT), "{text}");
 
     // Set aside it is whole: driven again, it is planned.
     ledger.append(aside[0].delivery.clone()).await.unwrap();
