@@ -23,6 +23,10 @@ test *args:
 demo *args:
     cargo run --release -- demo {{args}}
 
+# Measure the relay on this machine
+bench *args:
+    cargo run --release -- bench {{args}}
+
 # Advisories, licences, sources (needs cargo-deny and its database)
 deny:
     cargo deny check
