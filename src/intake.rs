@@ -9,6 +9,7 @@
 //! | anything while a store fails, the disk is low, the backlog or the bytes in flight are at their bound, or we drain | `429` with `Retry-After` |
 //! | another method on the route | `405` |
 //! | another path | `404` |
+//! | a head that cannot be read: not HTTP/1.1, over 64 KiB, over 128 headers | `400` or `431`, from hyper (`serve`) |
 //!
 //! Promises: a 2xx is sent only after the delivery is durable against power loss; an authenticated request is never answered
 //! 400 (Capillary takes 400 as final loss, capillary/reference.md 1.6), nor 5xx (untested there); 429 is the only back-pressure.

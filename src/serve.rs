@@ -5,7 +5,8 @@
 //! Never: HTTP/2 (a webhook sender gains nothing by it, an attacker does).
 
 use std::convert::Infallible;
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::tasks::Tasks;
+
+mod linger;
 
 /// Bounds of a listener.
 #[derive(Clone, Copy, Debug)]
@@ -54,10 +57,11 @@ pub struct Peer {
     pub uid: u32,
 }
 
-/// Largest head of a request, bytes.
-const MAX_HEAD: usize = 32 << 10;
-/// Most headers of a request.
-const MAX_HEADERS: usize = 64;
+/// Largest head of a request, bytes. Beyond it hyper answers 431 by itself, before anybody can be authenticated: generous, because
+/// gateways on the way add headers of their own.
+const MAX_HEAD: usize = 64 << 10;
+/// Most headers of a request; beyond it hyper answers 431.
+const MAX_HEADERS: usize = 128;
 /// How long a connection may take to finish after it was asked to.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -127,23 +131,28 @@ async fn connection(
         if let Some(peer) = peer {
             request.extensions_mut().insert(peer);
         }
-        async move { Ok::<_, Infallible>(answer(router, request.map(Body::new), limits.body_timeout).await) }
+        Box::pin(async move { Ok::<_, Infallible>(answer(router, request.map(Body::new), limits.body_timeout).await) })
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    tokio::select! {
+    let over = tokio::select! {
         // What a client does to its connection is its own affair: no log, no metric.
-        _ = connection.as_mut() => return,
-        () = stop.cancelled() => {}
-        () = tokio::time::sleep(limits.connection_max_age) => {}
+        _ = poll_fn(|cx| connection.poll_without_shutdown(cx)) => true,
+        () = stop.cancelled() => false,
+        () = tokio::time::sleep(limits.connection_max_age) => false,
+    };
+    if !over {
+        Pin::new(&mut connection).graceful_shutdown();
+        let ending = poll_fn(|cx| connection.poll_without_shutdown(cx));
+        if tokio::time::timeout(limits.body_timeout + LAST_WORDS, ending).await.is_err() {
+            return;
+        }
     }
-    connection.as_mut().graceful_shutdown();
-    let _ = tokio::time::timeout(limits.body_timeout + LAST_WORDS, connection).await;
+    linger::farewell(connection.into_parts().io.into_inner()).await;
 }
 
 async fn answer(router: Router, request: Request<Body>, deadline: Duration) -> Response {

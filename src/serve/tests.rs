@@ -18,6 +18,7 @@ async fn start(limits: Limits) -> (SocketAddr, Tasks, CancellationToken) {
     let router = Router::new()
         .route("/", get(async || "here\n"))
         .route("/read", post(async |body: String| body))
+        .route("/refuse", post(async || (StatusCode::PAYLOAD_TOO_LARGE, "too much\n")))
         .route("/slow", get(async || std::future::pending::<()>().await));
     serve(Listener::Tcp(listener), router, limits, &tasks, stop.clone());
     (address, tasks, stop)
@@ -54,6 +55,45 @@ async fn a_stalled_body_is_answered_408_and_closed() {
     let request = "POST /read HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc";
     let answer = rest(say(address, request).await).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_is_still_writing_hears_the_answer() {
+    let (address, ..) = start(limits()).await;
+    let body = vec![b'x'; 6 << 20];
+    let head = format!("POST /refuse HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", body.len());
+    let mut stream = say(address, &head).await;
+    // More than the kernel holds for a reader who does not read: without lingering this breaks in the middle.
+    stream.write_all(&body).await.expect("the server reads on");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("no reset");
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.ends_with("too much\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_head_that_cannot_be_read_is_answered_by_the_http_layer() {
+    let (address, ..) = start(limits()).await;
+    let with_headers = |count: usize| {
+        let headers: String = (1..count).map(|n| format!("X-{n}: y\r\n")).collect();
+        format!("GET / HTTP/1.1\r\nHost: h\r\n{headers}\r\n")
+    };
+    let long = |bytes: usize| format!("GET / HTTP/1.1\r\nHost: h\r\nX-Long: {}\r\n\r\n", "y".repeat(bytes));
+    let cases = [
+        (with_headers(MAX_HEADERS), "200"),
+        (with_headers(MAX_HEADERS + 1), "431"),
+        (long(MAX_HEAD / 2), "200"),
+        (long(MAX_HEAD * 2), "431"),
+        ("GET / HTTP/1.1\r\nHost : h\r\n\r\n".into(), "400"),
+        ("NOT HTTP\r\n\r\n".into(), "400"),
+    ];
+    for (request, status) in cases {
+        let stream = say(address, &request).await;
+        let mut answer = [0; 12];
+        let mut stream = stream;
+        stream.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(String::from_utf8_lossy(&answer), format!("HTTP/1.1 {status}"), "{:.40}", request);
+    }
 }
 
 #[tokio::test]
