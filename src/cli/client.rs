@@ -60,8 +60,8 @@ impl Client {
                 dir.display()
             );
         }
-        // One that does not exist yet gets its owner when it is made.
-        if let Ok(about) = std::fs::metadata(&dir) {
+        // A volume may be root's and what is in it the daemon's; what does not exist yet gets its owner when it is made.
+        if let Ok(about) = std::fs::metadata(dir.join("ledger")).or_else(|_| std::fs::metadata(&dir)) {
             refuse_files_of_roots(&dir, about.uid(), rustix::process::geteuid().as_raw())?;
         }
         match House::open(config, Clock::system(), Metrics::new()) {
