@@ -72,18 +72,23 @@ fn the_unit_stands_where_the_defaults_say() {
 
 #[test]
 fn every_line_of_the_unit_has_its_reason() {
-    for block in file(UNIT).split("\n\n").skip(1) {
-        let lines: Vec<&str> = block.lines().filter(|line| !line.starts_with('[')).collect();
-        let is_told =
-            |line: &&str| line.starts_with("Description") || line.starts_with("WantedBy") || line.starts_with('#');
-        assert!(lines.first().is_none_or(is_told), "no reason stands above: {block}");
+    let text = file(UNIT);
+    let (mut above, mut told) = ("", 0);
+    for line in text.lines().filter(|line| !line.starts_with("Description=")) {
+        let name = line.split_once('=').filter(|_| !line.starts_with('#')).map(|(name, _)| name);
+        if let Some(name) = name {
+            // A second one of the same name goes on with what the first began.
+            assert!(above.starts_with('#') || above.starts_with(&format!("{name}=")), "no reason stands above {line}");
+            told += 1;
+        }
+        above = line;
     }
-    for taken in ["NoNewPrivileges", "MemoryDenyWriteExecute", "LimitCORE", "PrivateUsers", "ProtectProc", "UMask"] {
-        let text = file(UNIT);
-        let above = text.split(&format!("\n{taken}=")).next().and_then(|before| before.lines().last()).unwrap_or("");
-        assert!(above.starts_with('#'), "{taken} has no reason of its own");
+    assert_eq!(told + 1, unit(&text).len(), "all but the description");
+    for (name, value) in
+        [("ProtectSystem", "strict"), ("LimitCORE", "0"), ("NoNewPrivileges", "yes"), ("User", "sealpost")]
+    {
+        assert_eq!(directive(name), value, "{name}");
     }
-    assert_eq!((directive("ProtectSystem").as_str(), directive("LimitCORE").as_str()), ("strict", "0"));
 }
 
 /// Exit codes by their names in `src/cli.rs`.
