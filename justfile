@@ -31,6 +31,19 @@ bench *args:
 deny:
     cargo deny check
 
+# The same without the advisories: bans, licences, sources; asks nobody
+deny-offline:
+    cargo deny --offline check bans licenses sources
+
+# What the binary is made of, as CycloneDX: target/sealpost.cdx.json (needs cargo-cyclonedx, by hand)
+sbom:
+    cargo cyclonedx --format json --spec-version 1.5 --no-build-deps --override-filename sealpost.cdx
+    mv sealpost.cdx.json target/sealpost.cdx.json
+
+# The image; your builder decides what `docker` is
+image tag="sealpost":
+    docker build --file deploy/Dockerfile --tag {{tag}} .
+
 # The documentation, as a reader sees it
 doc:
     cargo doc --no-deps --open

@@ -53,11 +53,7 @@ pub struct Surroundings {
 
 /// Reads the command line and carries it out.
 pub fn run(surroundings: Surroundings) -> ExitCode {
-    let args = match Args::try_parse_from(&surroundings.args) {
-        Ok(args) if args.json && !args.command.has_json() => {
-            print::err("error: this command has no JSON answer; leave --json out");
-            return ExitCode::from(USAGE);
-        }
+    let args = match parse(&surroundings.args) {
         Ok(args) => args,
         Err(error) => {
             // Help and version are answers, not faults.
@@ -82,6 +78,23 @@ pub fn run(surroundings: Surroundings) -> ExitCode {
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// Reads a command line, program name first, and carries nothing out: what unit files and documents say is held to it.
+///
+/// # Errors
+/// What is wrong with it, or the help if that is what it asks for.
+pub fn understand(args: &[std::ffi::OsString]) -> Result<(), String> {
+    parse(args).map(drop).map_err(|error| error.to_string())
+}
+
+fn parse(args: &[std::ffi::OsString]) -> Result<Args, clap::Error> {
+    let args = Args::try_parse_from(args)?;
+    if args.json && !args.command.has_json() {
+        let what = "this command has no JSON answer; leave --json out\n";
+        return Err(clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, what));
+    }
+    Ok(args)
 }
 
 /// The first cause that is known decides.

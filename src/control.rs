@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::{Clock, Time};
 use crate::config::{Allow, Config};
-use crate::event::{AliasKind, Subject, alias_hash};
-use crate::id::{Channel, KeyedHash, OrgId, ProviderId, RuleId, TemplateId};
+use crate::event::{Alias, AliasKind, Subject, alias_hash};
+use crate::id::{Channel, OrgId, ProviderId, RuleId, TemplateId};
 use crate::ledger::{Changes, Hold, Ledger, LedgerError};
 use crate::policy::Mode;
 use crate::policy::brake::{Admit, Brake};
@@ -29,7 +29,7 @@ struct Inner {
     clock: Clock,
     metrics: Metrics,
     config: Arc<Config>,
-    pilot: BTreeSet<KeyedHash>,
+    pilot: BTreeSet<Alias>,
     state: Mutex<Settings>,
     // Held from reading a setting until its successor is durable: changes come one after the other.
     changing: tokio::sync::Mutex<()>,
@@ -68,7 +68,7 @@ impl Control {
             pauses: read(&ledger, "pauses")?,
             brake: read(&ledger, "brake")?,
         };
-        let pilot = pilot_hashes(&config, keys);
+        let pilot = pilot_aliases(&config, keys);
         let misconfigured = Mutex::default();
         let (state, changing) = (Mutex::new(state), tokio::sync::Mutex::new(()));
         Ok(Self(Arc::new(Inner { ledger, clock, metrics, config, pilot, state, changing, misconfigured })))
@@ -200,9 +200,14 @@ impl Control {
         self.release(&Hold::Brake(template.clone()), by).await
     }
 
-    /// True if any of the subject's aliases is on the pilot list.
+    /// True if any of the subject's aliases is on the pilot list. A person on it may have come under another alias: the vault knows.
     pub fn in_pilot(&self, subject: &Subject) -> bool {
-        subject.aliases.iter().any(|alias| self.0.pilot.contains(&alias.hash))
+        subject.aliases.iter().any(|alias| self.0.pilot.contains(alias))
+    }
+
+    /// The pilot list.
+    pub fn pilot(&self) -> impl Iterator<Item = &Alias> {
+        self.0.pilot.iter()
     }
 
     /// Remembers that something waits until this provider is mended.
@@ -229,14 +234,16 @@ impl Control {
 }
 
 /// The pilot list as keyed hashes, in the namespace of every org: the list says who, not of which brand.
-fn pilot_hashes(config: &Config, keys: &Keyring) -> BTreeSet<KeyedHash> {
+fn pilot_aliases(config: &Config, keys: &Keyring) -> BTreeSet<Alias> {
     let namespaces: BTreeSet<_> = config.orgs.values().map(|org| &org.namespace).collect();
     config
         .relay
         .pilot
         .iter()
         .filter_map(|text| AliasKind::split(text))
-        .flat_map(|(kind, value)| namespaces.iter().map(move |ns| alias_hash(keys, ns, kind, value)))
+        .flat_map(|(kind, value)| {
+            namespaces.iter().map(move |ns| Alias { kind, hash: alias_hash(keys, ns, kind, value) })
+        })
         .collect()
 }
 

@@ -4,7 +4,8 @@
 //! Promises: one API for both; a command never opens a store that a daemon holds.
 //! Never: TCP or a token; who may use the socket is decided by the file system.
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{anyhow, bail};
@@ -58,6 +59,10 @@ impl Client {
                 "no daemon answers, and {} holds nothing yet: `sealpost run` or `sealpost vault import` makes the stores",
                 dir.display()
             );
+        }
+        // A volume may be root's and what is in it the daemon's; what does not exist yet gets its owner when it is made.
+        if let Ok(about) = std::fs::metadata(dir.join("ledger")).or_else(|_| std::fs::metadata(&dir)) {
+            refuse_files_of_roots(&dir, about.uid(), rustix::process::geteuid().as_raw())?;
         }
         match House::open(config, Clock::system(), Metrics::new()) {
             Ok(house) => Ok(Self::of(house)),
@@ -121,4 +126,28 @@ async fn in_process(router: Router, method: Method, path: &str, body: Vec<u8>) -
     let response = router.oneshot(request(method, path, &[], body)?.map(Body::new)).await?;
     let status = response.status();
     Ok((status, response.into_body().collect().await?.to_bytes()))
+}
+
+/// Stores that root has opened hold files of root's, which a daemon without rights could not open again.
+fn refuse_files_of_roots(dir: &Path, owner: u32, own: u32) -> anyhow::Result<()> {
+    if own == 0 && owner != 0 {
+        bail!(
+            "no daemon answers, and {} belongs to user {owner}: root would leave files there that the daemon cannot open; \
+             start the daemon (in shadow nothing is sent), or run the command as that user",
+            dir.display()
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_leaves_the_stores_of_another_user_alone() {
+        for (owner, own, refused) in [(998, 0, true), (0, 0, false), (998, 998, false), (0, 65_532, false)] {
+            assert_eq!(refuse_files_of_roots(Path::new("/data"), owner, own).is_err(), refused, "{own} in {owner}'s");
+        }
+    }
 }

@@ -12,11 +12,11 @@ use crate::clock::Time;
 use crate::id::{Channel, ProviderId};
 use crate::ledger::{DeadReason, Leased, Notification, State};
 use crate::message::Message;
-use crate::policy::{self, Decision, Facts, SuppressReason, WaitReason};
+use crate::policy::{self, Decision, Facts, Mode, SuppressReason, WaitReason};
 use crate::provider::Readiness;
 use crate::tasks::{Panicked, contained_async};
 use crate::template::TemplateInfo;
-use crate::vault::ContactId;
+use crate::vault::{ContactId, Resolution};
 
 use super::{DispatchError, Dispatcher, Step};
 
@@ -84,7 +84,7 @@ impl Dispatcher {
             self.dead(n, DeadReason::TemplateUnavailable).await?;
             return Ok(Err(Step::Done));
         };
-        let facts = self.facts(n, now);
+        let facts = self.facts(n, now)?;
         let decision = policy::decide(&facts);
         match decision {
             Decision::Go | Decision::Suppress(SuppressReason::Shadow) => {}
@@ -141,15 +141,16 @@ impl Dispatcher {
         }))
     }
 
-    fn facts(&self, n: &Notification, now: Time) -> Facts {
+    fn facts(&self, n: &Notification, now: Time) -> Result<Facts, DispatchError> {
         let allow = self.config.templates.allow.get(&n.rule.template);
         // `first_of` may still change channel, but a pause of its first choice holds it.
         let channel = n.channels.first().copied().unwrap_or(Channel::Email);
         let live_from = allow.and_then(|a| a.live_from).map_or(n.live_from, |own| own.max(n.live_from));
-        Facts {
+        let mode = self.control.mode(&n.rule);
+        Ok(Facts {
             now,
-            mode: self.control.mode(&n.rule),
-            in_pilot: self.control.in_pilot(&n.subject),
+            mode,
+            in_pilot: mode == Mode::Pilot && self.in_pilot(n)?,
             org_configured: self.config.orgs.contains_key(&n.org),
             paused: self.control.is_paused(n.org, &n.rule.template, channel),
             brake_tripped: !n.brake_released && n.attempts == 0 && self.control.brake_is_tripped(&n.rule.template),
@@ -158,7 +159,24 @@ impl Dispatcher {
             event_at: n.event_at,
             live_from,
             expires_at: n.expires_at,
+        })
+    }
+
+    /// The list names people by what the brand knows them by, an event by what Capillary does: often the vault alone knows both.
+    fn in_pilot(&self, n: &Notification) -> Result<bool, DispatchError> {
+        if self.control.in_pilot(&n.subject) {
+            return Ok(true);
         }
+        let Some(org) = self.config.orgs.get(&n.org) else { return Ok(false) };
+        let Resolution::Known(person) = self.vault.resolve(&org.namespace, &n.subject.aliases)? else {
+            return Ok(false);
+        };
+        for alias in self.control.pilot() {
+            if matches!(self.vault.resolve(&org.namespace, &[*alias])?, Resolution::Known(listed) if listed == person) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn brake_admits(&self, n: &Notification, limit: u64, now: Time) -> Result<bool, DispatchError> {

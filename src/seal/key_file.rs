@@ -1,13 +1,13 @@
 //! The key file: a short text that a person can read, copy to paper and check.
 //!
 //! Promises: written with mode 0600 and synced with its directory before anybody may seal with it; read only
-//! if nobody else can read it; every fault names the file and the remedy.
+//! if nobody else can read it, but for whom root's own file was handed to; every fault names the file and the remedy.
 //! Never: key material in an error, a file half replaced, a guess about a damaged line.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -153,7 +153,7 @@ fn read(path: &Path) -> Result<Zeroizing<String>, KeyError> {
     // Of the opened file, not of the path: it cannot be exchanged in between.
     let about = file.metadata().map_err(fail)?;
     let mode = about.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
+    if others_may_use(mode, about.uid(), rustix::process::geteuid().as_raw()) {
         return Err(KeyError::OthersMayRead { path: path.into(), mode });
     }
     if !about.is_file() || about.len() > MAX_SIZE {
@@ -168,6 +168,15 @@ fn read(path: &Path) -> Result<Zeroizing<String>, KeyError> {
         }
         Err(error) => Err(fail(error)),
     }
+}
+
+/// True if a file of `owner` with this mode is open to more than the user `own` (and root).
+///
+/// Platforms hand a file of root's to a service by its group: systemd's credentials (an access list shows as mode 0440 since
+/// version 254) and the secrets of Kubernetes below an `fsGroup`. Only root could have opened it so, and nobody can change it.
+pub(super) fn others_may_use(mode: u32, owner: u32, own: u32) -> bool {
+    let handed_over = owner == 0 && own != 0;
+    mode & if handed_over { 0o037 } else { 0o077 } != 0
 }
 
 fn write_new(ring: &Keyring, path: &Path) -> io::Result<()> {

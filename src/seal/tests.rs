@@ -190,6 +190,24 @@ fn a_key_file_that_others_may_read_is_refused_with_the_remedy() {
 }
 
 #[test]
+fn a_key_file_that_root_hands_to_us_by_its_group_is_taken() {
+    let (root, us, stranger) = (0, 65_532, 1_000);
+    for (mode, owner, own, refused) in [
+        (0o440, root, us, false),
+        (0o640, root, us, false),
+        (0o440, root, root, true),
+        (0o440, us, us, true),
+        (0o440, stranger, us, true),
+        (0o460, root, us, true),
+        (0o444, root, us, true),
+        (0o400, root, us, false),
+        (0o600, us, us, false),
+    ] {
+        assert_eq!(key_file::others_may_use(mode, owner, own), refused, "{mode:o} of {owner}, read by {own}");
+    }
+}
+
+#[test]
 fn a_damaged_key_file_is_refused_by_name_and_never_quoted() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("keys");

@@ -9,6 +9,7 @@
 //! * `crash`: `kill -9` of the real binary;
 //! * `bench`: the bench itself, small;
 //! * `commands`: exit codes of the real binary;
+//! * `deploy`: documents, unit, image and manifests, held to the code;
 //! * `canary`: a planted person, looked for in every byte the relay writes.
 
 #![allow(unreachable_pub, reason = "nobody outside can reach a test")]
@@ -17,6 +18,7 @@ mod bench;
 mod canary;
 mod commands;
 mod crash;
+mod deploy;
 mod fixtures;
 mod house;
 mod outcomes;

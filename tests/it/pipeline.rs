@@ -142,6 +142,21 @@ async fn pilot_writes_to_the_listed_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pilot_knows_the_listed_also_by_what_only_the_vault_knows() {
+    let relay = Relay::with(Setup { relay: "pilot = [\"external_id:EXT0001\"]", ..Setup::default() }).await;
+    relay.admin("PUT", "/v1/mode", Some(json!({"mode": "pilot"}))).await;
+    relay.put(person(1)).await;
+    relay.put(person(2)).await;
+    for (event_id, n) in [("listed", 1), ("unlisted", 2)] {
+        let mut event = customer_added(event_id, n);
+        event["data"]["customerIdentifiers"] = json!({ "customerId": 900_000 + n });
+        relay.event(&event).await;
+    }
+    assert_eq!(relay.settled("listed").await["notifications"][0]["state"], "sent");
+    assert_eq!(relay.settled("unlisted").await["notifications"][0]["reason"], "not_in_pilot");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pause_holds_and_a_resume_sends_also_across_a_restart() {
     let relay = Relay::start().await;
     relay.put(person(1)).await;
