@@ -10,7 +10,6 @@ mod expiry;
 mod explain;
 mod parse;
 mod recipients;
-mod value;
 
 #[cfg(test)]
 mod tests;

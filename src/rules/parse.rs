@@ -11,10 +11,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::condition::Condition;
-use super::{Recipients, Rule, Send, expiry, value};
+use super::{Recipients, Rule, Send, expiry};
 use crate::clock::Time;
-use crate::config::Fault;
 use crate::config::nearest::nearest;
+use crate::config::{Fault, parse_duration};
 use crate::event::Role;
 use crate::id::{Channel, RuleId, TemplateId};
 
@@ -33,6 +33,9 @@ const KEYS: [&str; 13] = [
     "expires_at",
     "live_from",
 ];
+
+/// Longest duration a rule may name.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Role words as the event room's serialisation has them.
 const ROLES: [&str; 11] = [
@@ -329,13 +332,13 @@ impl<'t> Reader<'t> {
 
     fn duration(&mut self, entry: &Entry<'_, 't>) -> Option<Duration> {
         let text = self.text(entry, "write a duration in quotes, as \"2m\", \"36h\" or \"3d\"")?;
-        match value::parse_duration(text) {
-            Ok(duration) => Some(duration),
-            Err(what) => {
-                self.fault(&entry.span, &entry.key, format!("`{text}`: {what}"), "a day, \"1d\", is 24 hours");
-                None
-            }
-        }
+        let what = match parse_duration(text) {
+            Ok(duration) if duration <= LONGEST => return Some(duration),
+            Ok(_) => "is longer than a year".to_owned(),
+            Err(unfit) => unfit.to_string(),
+        };
+        self.fault(&entry.span, &entry.key, format!("`{text}`: {what}"), "a day, \"1d\", is 24 hours");
+        None
     }
 
     fn path(&mut self, entry: &Entry<'_, 't>) -> Option<String> {

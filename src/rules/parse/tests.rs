@@ -16,6 +16,16 @@ fn read(text: &str) -> Result<Vec<Rule>, String> {
 }
 
 #[test]
+fn a_duration_beyond_a_year_is_a_fault() {
+    for (text, fits) in [("366d", true), ("367d", false), ("1mo", false), ("1h30m", true)] {
+        let toml = format!(
+            "[[rule]]\non = [\"pointsIssued\"]\nsend = [\"email\"]\nexpires_after = \"{text}\"\nlive_from = 2026-01-01T00:00:00Z\n"
+        );
+        assert_eq!(read(&toml).is_ok(), fits, "{text}");
+    }
+}
+
+#[test]
 fn a_rule_with_every_key_is_read() {
     let rules = read(
         r#"
@@ -132,7 +142,7 @@ live_from = "2027-01-01T00:00:00Z"
         hint: known channels are "email" and "sms"
     templates/points-issued/template.toml:8: rule[0].priority: expected a whole number, found a text
         hint: write `priority = 10`; higher wins
-    templates/points-issued/template.toml:10: rule[0].expires_after: `2 moons`: expected a duration such as "2m", "36h", "1h30m" or "3d"
+    templates/points-issued/template.toml:10: rule[0].expires_after: `2 moons`: expected a duration such as "10s", "5m", "1h30m" or "3d"
         hint: a day, "1d", is 24 hours
     templates/points-issued/template.toml:11: rule[0].live_from: expected a date and time with an offset, found a date without an offset
         hint: write it without quotes and with an offset, as `2027-01-01T00:00:00Z` or `2027-01-01T00:00:00+05:30`
