@@ -120,6 +120,8 @@ async fn carry_out(args: Args, env: &BTreeMap<String, String>) -> anyhow::Result
             return daemon::init_keys(&path);
         }
         Command::Keys(KeysCommand::Status) => return daemon::key_status(&load(file, env)?.keys.file),
+        // Needs no daemon and no store.
+        Command::Vault(VaultCommand::Import(args)) if args.dry_run => return people::check(&args).await,
         Command::Probe { url } => {
             let address = url.map_or_else(|| load(file, env).map(|c| c.admin.listen.to_string()), Ok)?;
             return daemon::probe(&address).await;
@@ -176,9 +178,7 @@ async fn ask(client: &Client, command: Command, format: Format, by: &str) -> any
             VaultCommand::Delete { customer, namespace } => {
                 people::delete(client, &customer, namespace.as_deref(), by).await
             }
-            VaultCommand::Import { file, namespace, replace, aliases_only } => {
-                people::import(client, &file, namespace.as_deref(), replace, aliases_only).await
-            }
+            VaultCommand::Import(args) => people::import(client, &args).await,
             VaultCommand::Stats => people::stats(client).await,
         },
         Command::Pause { scope } => operate::pause(client, &scope, by).await,

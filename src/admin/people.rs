@@ -10,8 +10,10 @@ use axum::body::Bytes;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Time;
 use crate::event::alias_hash;
 use crate::id::Namespace;
+use crate::vault::import::Fault;
 use crate::vault::json::ContactJson;
 use crate::vault::{Learned, PutMode, Resolution, VaultStats};
 
@@ -57,13 +59,21 @@ pub(super) struct Changed {
 #[derive(Serialize)]
 struct RowRefused {
     row: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
     fault: String,
+}
+
+impl RowRefused {
+    fn new(row: usize, fault: Fault) -> Self {
+        Self { row, field: fault.field, fault: fault.what }
+    }
 }
 
 pub(super) async fn put(State(desk): State<Arc<Desk>>, body: Bytes) -> Answer<Changed> {
     let put: Put = read(&body)?;
     let namespace = desk.namespace(put.namespace)?;
-    let learned = desk.put_contact(&namespace, put.contact, put.how)?;
+    let learned = desk.put_contact(&namespace, put.contact, put.how, desk.house.clock.now())?;
     desk.settle(vec![learned], Changed { rows: 1, ..Changed::default() }).await
 }
 
@@ -74,21 +84,26 @@ pub(super) struct Import {
     namespace: Option<Namespace>,
     #[serde(default)]
     how: How,
+    /// Of what time rows are that do not say so; now, if the request does not say it either.
+    #[serde(default)]
+    as_of: Option<jiff::Timestamp>,
     rows: Vec<ContactJson>,
 }
 
 pub(super) async fn import(State(desk): State<Arc<Desk>>, body: Bytes) -> Answer<Changed> {
     let import: Import = read(&body)?;
     let namespace = desk.namespace(import.namespace)?;
+    let now = desk.house.clock.now();
+    let as_of = import.as_of.map_or(now, Time::from).min(now);
     let mut changed = Changed { rows: import.rows.len(), ..Changed::default() };
     let mut learned = Vec::with_capacity(import.rows.len());
     for (row, contact) in import.rows.into_iter().enumerate() {
-        match desk.put_contact(&namespace, contact, import.how) {
+        match desk.put_contact(&namespace, contact, import.how, as_of) {
             Ok(fact) => learned.push(fact),
             Err(AdminError::Vault(fault)) if fault.is_of_the_record() => {
-                changed.faults.push(RowRefused { row, fault: fault.to_string() });
+                changed.faults.push(RowRefused::new(row, fault.into()));
             }
-            Err(AdminError::Contact(fault)) => changed.faults.push(RowRefused { row, fault: fault.to_string() }),
+            Err(AdminError::Contact(fault)) => changed.faults.push(RowRefused::new(row, Fault::row(fault.to_string()))),
             Err(other) => return Err(other),
         }
     }
@@ -176,9 +191,15 @@ impl Desk {
         Ok(crate::event::Alias { kind, hash: alias_hash(&self.house.keys, namespace, kind, value) })
     }
 
-    fn put_contact(&self, namespace: &Namespace, json: ContactJson, how: How) -> Result<Learned, AdminError> {
+    fn put_contact(
+        &self,
+        namespace: &Namespace,
+        json: ContactJson,
+        how: How,
+        as_of: Time,
+    ) -> Result<Learned, AdminError> {
         let dated = json.is_dated();
-        let (contact, aliases) = json.into_parts(self.house.clock.now())?;
+        let (contact, aliases) = json.into_parts(as_of)?;
         let vault = &self.house.vault;
         // An old file without times must not bring back somebody who was erased.
         if !dated && vault.is_erased(namespace, &aliases)? {

@@ -177,20 +177,8 @@ pub(super) enum VaultCommand {
         #[arg(long)]
         namespace: Option<String>,
     },
-    /// Load a CSV of contacts, or of aliases only (`-`: standard input)
-    Import {
-        /// The file: customer_id, external_id, first_name, last_name, email, mobile, locale, time_zone, updated_at, attr.NAME
-        file: PathBuf,
-        /// Whose people
-        #[arg(long)]
-        namespace: Option<String>,
-        /// Remove fields that a row does not give
-        #[arg(long, conflicts_with = "aliases_only")]
-        replace: bool,
-        /// The file has identifiers only: customer_id,external_id
-        #[arg(long)]
-        aliases_only: bool,
-    },
+    /// Load contacts, or aliases only, from CSV or lines of JSON (also gzipped; `-`: standard input)
+    Import(super::people::ImportArgs),
     /// Counts
     Stats,
 }

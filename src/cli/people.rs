@@ -1,6 +1,6 @@
 //! What CRM people type: `vault put|get|delete|import|stats`.
 //!
-//! Promises: files are read, not copied; an import goes on past bad rows and reports each by line, without values.
+//! Promises: files are read, not copied.
 //! Never: a person on the terminal but for `vault get`, which is logged by the daemon.
 
 use std::fs::File;
@@ -8,20 +8,17 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-
-use crate::clock::Clock;
-use crate::vault::import::{Import, ImportKind, RowFault};
-use crate::vault::json::row_json;
 
 use super::client::Client;
 use super::print;
 
-/// Rows in one request: large enough to share a sync, small enough to bound memory.
-const BATCH: usize = 1_000;
-/// Faults printed one by one; beyond that they are counted.
-const SHOWN_FAULTS: usize = 20;
+mod checkpoint;
+mod import;
+mod reader;
+mod report;
+
+pub(crate) use import::{ImportArgs, check, import};
 
 /// `vault put`: a JSON object from a file or standard input.
 pub(crate) async fn put(client: &Client, file: &Path, namespace: Option<&str>, replace: bool) -> anyhow::Result<()> {
@@ -64,105 +61,7 @@ pub(crate) async fn stats(client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[derive(Default)]
-struct Tally {
-    rows: u64,
-    refused: u64,
-    linked: u64,
-    conflicts: u64,
-    woken: u64,
-    erased: u64,
-}
-
-/// `vault import`: a CSV of contacts, or of aliases only.
-pub(crate) async fn import(
-    client: &Client,
-    file: &Path,
-    namespace: Option<&str>,
-    replace: bool,
-    aliases_only: bool,
-) -> anyhow::Result<()> {
-    let size = std::fs::metadata(file).map(|m| m.len()).unwrap_or(0);
-    let bar = progress(size);
-    let reader = bar.wrap_read(open(file)?);
-    let (kind, how) = match (aliases_only, replace) {
-        (true, _) => (ImportKind::Aliases, "aliases"),
-        (false, true) => (ImportKind::Contacts, "replace"),
-        (false, false) => (ImportKind::Contacts, "patch"),
-    };
-    let rows = Import::open(reader, kind, Clock::system().now()).with_context(|| file.display().to_string())?;
-    let how = if rows.has_identifiers_only() { "aliases" } else { how };
-    let mut tally = Tally::default();
-    let mut batch: Vec<(u64, Value)> = Vec::with_capacity(BATCH);
-    for row in rows {
-        match row {
-            Ok(row) => batch.push((row.line, row_json(&row))),
-            Err(fault) => refuse(&bar, &mut tally, &fault),
-        }
-        if batch.len() == BATCH {
-            send(client, namespace, how, &mut batch, &mut tally, &bar).await?;
-        }
-    }
-    send(client, namespace, how, &mut batch, &mut tally, &bar).await?;
-    bar.finish_and_clear();
-    print::out(&format!(
-        "{} rows stored, {} refused; {} aliases linked, {} pointed to somebody else before, {} waiting notifications woken; \
-         {} left out because the person was erased",
-        tally.rows, tally.refused, tally.linked, tally.conflicts, tally.woken, tally.erased
-    ));
-    if tally.refused > 0 {
-        bail!(
-            "{} rows were refused; correct them and import the file again: rows that are stored already change nothing",
-            tally.refused
-        );
-    }
-    Ok(())
-}
-
-async fn send(
-    client: &Client,
-    namespace: Option<&str>,
-    how: &str,
-    batch: &mut Vec<(u64, Value)>,
-    tally: &mut Tally,
-    bar: &ProgressBar,
-) -> anyhow::Result<()> {
-    if batch.is_empty() {
-        return Ok(());
-    }
-    let (lines, rows): (Vec<u64>, Vec<Value>) = batch.drain(..).unzip();
-    let done = client.post("/v1/vault/import", &json!({ "namespace": namespace, "how": how, "rows": rows })).await?;
-    let count = |name: &str| done[name].as_u64().unwrap_or(0);
-    let faults = done["faults"].as_array().cloned().unwrap_or_default();
-    tally.rows += count("rows") - faults.len() as u64;
-    tally.linked += count("linked");
-    tally.conflicts += count("conflicts");
-    tally.woken += count("woken");
-    tally.erased += count("erased");
-    for fault in faults {
-        let at = fault["row"].as_u64().and_then(|row| lines.get(usize::try_from(row).ok()?)).copied().unwrap_or(0);
-        let what = fault["fault"].as_str().unwrap_or("refused").to_owned();
-        refuse(bar, tally, &RowFault { line: at, what });
-    }
-    Ok(())
-}
-
-fn refuse(bar: &ProgressBar, tally: &mut Tally, fault: &RowFault) {
-    tally.refused += 1;
-    if tally.refused <= SHOWN_FAULTS as u64 {
-        bar.suspend(|| print::err(&fault.to_string()));
-    }
-}
-
-fn progress(size: u64) -> ProgressBar {
-    let bar = ProgressBar::new(size);
-    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left") {
-        bar.set_style(style);
-    }
-    bar
-}
-
-fn open(file: &Path) -> anyhow::Result<Box<dyn Read>> {
+fn open(file: &Path) -> anyhow::Result<Box<dyn Read + Send>> {
     if file.as_os_str() == "-" {
         return Ok(Box::new(std::io::stdin()));
     }

@@ -25,6 +25,8 @@ use crate::seal::{Keyring, OpenError, Sealer};
 
 /// Sealed records above this are refused: sled puts very large pages into files of their own.
 pub(super) const RECORD_LIMIT: usize = 32 << 10;
+/// The same before sealing.
+pub(super) const PLAIN_LIMIT: usize = RECORD_LIMIT - Sealer::OVERHEAD;
 
 /// sled's background work may hold its lock for a moment after the last handle is gone.
 const LOCK_PATIENCE: (u32, Duration) = (25, Duration::from_millis(20));
@@ -232,7 +234,7 @@ impl Batch<'_> {
     pub(super) fn put(&mut self, table: Table, key: &[u8], plain: &[u8]) -> Result<(), VaultError> {
         let sealed = self.store.sealer.seal(&[table.name(), key], plain);
         if sealed.len() > RECORD_LIMIT {
-            return Err(VaultError::TooLarge { size: plain.len(), limit: RECORD_LIMIT - Sealer::OVERHEAD });
+            return Err(VaultError::TooLarge { size: plain.len(), limit: PLAIN_LIMIT });
         }
         self.writes.insert(table.key(key), sealed);
         Ok(())

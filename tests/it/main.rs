@@ -16,6 +16,7 @@ mod crash;
 mod fixtures;
 mod house;
 mod outcomes;
+mod people;
 mod pipeline;
 mod process;
 mod support;
