@@ -104,6 +104,7 @@ pub fn router(desk: &Desk, door: Door) -> Router {
         .route("/v1/vault/stats", get(people::stats))
         .route("/v1/vault/put", post(people::put))
         .route("/v1/vault/get", post(people::get))
+        .route("/v1/vault/find", post(people::find))
         .route("/v1/vault/delete", post(people::delete))
         .route("/v1/vault/import", post(people::import));
     if door == Door::Token {

@@ -175,6 +175,9 @@ async fn ask(client: &Client, command: Command, format: Format, by: &str) -> any
                 people::put(client, &file, namespace.as_deref(), replace).await
             }
             VaultCommand::Get { customer, namespace } => people::get(client, &customer, namespace.as_deref(), by).await,
+            VaultCommand::Find { phone, email, namespace } => {
+                people::find(client, phone.as_deref(), email.as_deref(), namespace.as_deref(), by).await
+            }
             VaultCommand::Delete { customer, namespace } => {
                 people::delete(client, &customer, namespace.as_deref(), by).await
             }

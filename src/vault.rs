@@ -22,6 +22,7 @@ use crate::seal::Keyring;
 mod committer;
 mod contact;
 mod draft;
+mod find;
 pub mod import;
 pub mod json;
 mod known;
@@ -35,6 +36,8 @@ use draft::{Committed, Counts, Draft};
 use known::KnownSets;
 use link::{Name, United};
 use store::Store;
+
+pub use find::{Reach, Reached};
 
 /// The PII store. Cheap to clone. When the last clone goes, what is owed is synced; only [`Vault::close`] tells
 /// whether that went well.

@@ -1,4 +1,4 @@
-//! The vault's door: put, get, delete, import.
+//! The vault's door: put, get, find, delete, import.
 //!
 //! Promises: `get` is an audited exit, logged with who asked; a change is synced before it is answered, and wakes who waits.
 //! Never: a person in a log, an error or any other answer.
@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Time;
 use crate::event::alias_hash;
 use crate::id::Namespace;
+use crate::personal::Personal;
 use crate::vault::import::Fault;
 use crate::vault::json::ContactJson;
-use crate::vault::{Learned, PutMode, Resolution, VaultStats};
+use crate::vault::{Learned, PutMode, Reach, Resolution, VaultStats};
 
 use super::find::parse_alias;
 use super::{AdminError, Answer, Desk};
@@ -137,6 +138,57 @@ pub(super) async fn get(State(desk): State<Arc<Desk>>, body: Bytes) -> Answer<se
             Err(AdminError::Conflict("several people share this; ask by customer_id or external_id".into()))
         }
     }
+}
+
+/// A number or an address, and who asks.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Search {
+    #[serde(default)]
+    namespace: Option<Namespace>,
+    #[serde(default)]
+    phone: Option<String>,
+    #[serde(default)]
+    email: Option<String>,
+    #[serde(default)]
+    by: String,
+}
+
+/// Who was found: identifiers only.
+#[derive(Serialize)]
+pub(super) struct FoundPeople {
+    people: Vec<FoundPerson>,
+    /// True if there are more than were answered.
+    more: bool,
+}
+
+#[derive(Serialize)]
+struct FoundPerson {
+    /// False if only an event once said that they have this number.
+    current: bool,
+    identifiers: serde_json::Value,
+}
+
+/// Most people one search answers with.
+const MOST: usize = 100;
+
+pub(super) async fn find(State(desk): State<Arc<Desk>>, body: Bytes) -> Answer<FoundPeople> {
+    let search: Search = read(&body)?;
+    let namespace = desk.namespace(search.namespace)?;
+    let reach = match (search.phone, search.email) {
+        (Some(phone), None) => Reach::Phone(Personal::new(phone)),
+        (None, Some(email)) => Reach::Email(Personal::new(email)),
+        _ => return Err(AdminError::Invalid("give either `phone` or `email`".into())),
+    };
+    let vault = &desk.house.vault;
+    let (found, more) = vault.find(&namespace, &reach, MOST)?;
+    let mut people = Vec::with_capacity(found.len());
+    for reached in found {
+        let Some(identifiers) = vault.identifiers_json(reached.id)? else { continue };
+        people.push(FoundPerson { current: reached.current, identifiers });
+    }
+    tracing::warn!(by = search.by, audit = true, found = people.len(), "people looked for by number or address");
+    Ok(Json(FoundPeople { people, more }))
 }
 
 /// What a removal did.

@@ -169,6 +169,19 @@ pub(super) enum VaultCommand {
         #[arg(long)]
         namespace: Option<String>,
     },
+    /// Who has a phone number or mail address: their identifiers, nothing else (audited)
+    #[command(group(clap::ArgGroup::new("reach").required(true)))]
+    Find {
+        /// With its country code, as +919812345678
+        #[arg(long, group = "reach")]
+        phone: Option<String>,
+        /// The address
+        #[arg(long, group = "reach")]
+        email: Option<String>,
+        /// Whose people
+        #[arg(long)]
+        namespace: Option<String>,
+    },
     /// Remove a person for good
     Delete {
         /// The customer

@@ -1,4 +1,4 @@
-//! What CRM people type: `vault put|get|delete|import|stats`.
+//! What CRM people type: `vault put|get|find|delete|import|stats`.
 //!
 //! Promises: files are read, not copied.
 //! Never: a person on the terminal but for `vault get`, which is logged by the daemon.
@@ -38,6 +38,41 @@ pub(crate) async fn get(client: &Client, customer: &str, namespace: Option<&str>
     let body = json!({ "namespace": namespace, "customer": customer, "by": by });
     print::out(&print::json(&client.post("/v1/vault/get", &body).await?));
     Ok(())
+}
+
+/// `vault find`
+pub(crate) async fn find(
+    client: &Client,
+    phone: Option<&str>,
+    email: Option<&str>,
+    namespace: Option<&str>,
+    by: &str,
+) -> anyhow::Result<()> {
+    let body = json!({ "namespace": namespace, "phone": phone, "email": email, "by": by });
+    let found = client.post("/v1/vault/find", &body).await?;
+    let people = found["people"].as_array().map_or(&[][..], Vec::as_slice);
+    if people.is_empty() {
+        bail!("nobody is known by this; a number is given with its country code, as +919812345678");
+    }
+    for person in people {
+        let named = person["identifiers"].as_array().map_or(&[][..], Vec::as_slice);
+        let names: Vec<String> = named.iter().map(identifier).collect();
+        let since = if person["current"] == true { "" } else { "  (from an event; not in the contact)" };
+        print::out(&format!("{}{since}", names.join("  ")));
+    }
+    if found["more"] == true {
+        print::out("and more");
+    }
+    Ok(())
+}
+
+/// `external_id:GT0042`, or the hash where the identifier itself was never told.
+fn identifier(named: &Value) -> String {
+    let kind = named["kind"].as_str().unwrap_or("-");
+    match named["value"].as_str() {
+        Some(value) => format!("{kind}:{value}"),
+        None => format!("{kind}#{}", named["hash"].as_str().unwrap_or("-")),
+    }
 }
 
 /// `vault delete`

@@ -152,8 +152,13 @@ impl Store {
 
     /// Everybody who shares this phone or mail address.
     pub(super) fn sharers(&self, hash: KeyedHash) -> Result<BTreeSet<ContactId>, VaultError> {
+        self.some_sharers(hash, usize::MAX)
+    }
+
+    /// At most `most` of them: a till's number may have a hundred thousand.
+    pub(super) fn some_sharers(&self, hash: KeyedHash, most: usize) -> Result<BTreeSet<ContactId>, VaultError> {
         let mut found = BTreeSet::new();
-        for pair in self.db.scan_prefix(Table::Shared.key(&hash.0)) {
+        for pair in self.db.scan_prefix(Table::Shared.key(&hash.0)).take(most) {
             let (key, _) = pair.map_err(store_error)?;
             if let Some(id) = key.last_chunk::<16>() {
                 found.insert(ContactId(*id));

@@ -7,6 +7,7 @@ use super::*;
 use crate::id::KeyedHasher;
 
 mod disk;
+mod find;
 mod meaning;
 mod model;
 

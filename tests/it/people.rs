@@ -112,3 +112,23 @@ async fn a_dry_run_says_what_the_import_says_and_stores_nothing() {
     let wrong = relay.run(&["vault", "import", &file, "--map", "Member=nobody"]);
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("`Member=nobody` is no mapping"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_finds_the_family_by_id_and_by_nothing_else() {
+    let relay = Installation::new(Setup::default()).await;
+    let text = "external_id,first_name,mobile,email\nGT1,Asha,+919812345678,home@example.in\n\
+                GT2,Ravi,+919812345678,\nGT3,Mira,+919899999999,Home@Example.in\n";
+    let file = write(relay.dir.path(), "people.csv", text);
+    relay.must(&["vault", "import", &file]);
+    let lines = |arguments: &[&str]| {
+        let mut lines: Vec<String> = relay.must(arguments).lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(lines(&["vault", "find", "--phone", "91 98123-45678"]), ["external_id:GT1", "external_id:GT2"]);
+    assert_eq!(lines(&["vault", "find", "--email", "HOME@example.in"]), ["external_id:GT1", "external_id:GT3"]);
+    relay.must(&["vault", "delete", "external_id:GT1"]);
+    assert_eq!(lines(&["vault", "find", "--phone", "+919812345678"]), ["external_id:GT2"]);
+    let nobody = relay.run(&["vault", "find", "--phone", "+4911111111"]);
+    assert!(!nobody.status.success() && !String::from_utf8_lossy(&nobody.stderr).contains("4911111111"));
+}
