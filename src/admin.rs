@@ -3,7 +3,8 @@
 //! Promises: answers carry ids, names, codes and counts, never a person, but for the two audited exits (`vault get` and
 //! `quarantine show --reveal`), which are logged with who asked; `/v1` needs the bearer token, or the local socket,
 //! whose file only the daemon's user can open.
-//! Never: a search value in a URL (they end up in logs of proxies): searches are POST bodies.
+//! Never: a search value in a URL (they end up in logs of proxies): searches are POST bodies. `/v1/customers/{alias}` takes
+//! an identifier that a CRM chose, and no number or address.
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
 
+mod customers;
 mod desk;
 mod find;
 mod operate;
@@ -106,7 +108,12 @@ pub fn router(desk: &Desk, door: Door) -> Router {
         .route("/v1/vault/get", post(people::get))
         .route("/v1/vault/find", post(people::find))
         .route("/v1/vault/delete", post(people::delete))
-        .route("/v1/vault/import", post(people::import));
+        .route("/v1/vault/import", post(people::import))
+        .route(
+            "/v1/customers/{alias}",
+            get(customers::get).put(customers::put).patch(customers::patch).delete(customers::delete),
+        )
+        .route("/v1/customers:bulk", post(customers::bulk));
     if door == Door::Token {
         v1 = v1.layer(middleware::from_fn_with_state(desk.clone(), require_token));
     }

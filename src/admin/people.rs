@@ -16,13 +16,13 @@ use crate::id::Namespace;
 use crate::personal::Personal;
 use crate::vault::import::Fault;
 use crate::vault::json::ContactJson;
-use crate::vault::{Learned, PutMode, Reach, Resolution, VaultStats};
+use crate::vault::{Contact, Learned, NamedAlias, PutMode, Reach, Resolution, VaultStats};
 
 use super::find::parse_alias;
 use super::{AdminError, Answer, Desk};
 
 /// What a put does with what is stored already.
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum How {
     /// Fields not given stay.
@@ -57,6 +57,12 @@ pub(super) struct Changed {
     faults: Vec<RowRefused>,
 }
 
+impl Changed {
+    pub(super) fn of_rows(rows: usize) -> Self {
+        Self { rows, ..Self::default() }
+    }
+}
+
 #[derive(Serialize)]
 struct RowRefused {
     row: usize,
@@ -75,7 +81,7 @@ pub(super) async fn put(State(desk): State<Arc<Desk>>, body: Bytes) -> Answer<Ch
     let put: Put = read(&body)?;
     let namespace = desk.namespace(put.namespace)?;
     let learned = desk.put_contact(&namespace, put.contact, put.how, desk.house.clock.now())?;
-    desk.settle(vec![learned], Changed { rows: 1, ..Changed::default() }).await
+    desk.settle(vec![learned], Changed::of_rows(1)).await
 }
 
 /// A batch of rows of an import.
@@ -96,7 +102,7 @@ pub(super) async fn import(State(desk): State<Arc<Desk>>, body: Bytes) -> Answer
     let namespace = desk.namespace(import.namespace)?;
     let now = desk.house.clock.now();
     let as_of = import.as_of.map_or(now, Time::from).min(now);
-    let mut changed = Changed { rows: import.rows.len(), ..Changed::default() };
+    let mut changed = Changed::of_rows(import.rows.len());
     let mut learned = Vec::with_capacity(import.rows.len());
     for (row, contact) in import.rows.into_iter().enumerate() {
         match desk.put_contact(&namespace, contact, import.how, as_of) {
@@ -115,15 +121,19 @@ pub(super) async fn import(State(desk): State<Arc<Desk>>, body: Bytes) -> Answer
 #[derive(Deserialize)]
 pub(super) struct Who {
     #[serde(default)]
-    namespace: Option<Namespace>,
+    pub(super) namespace: Option<Namespace>,
     /// `external_id:GT0042`
-    customer: String,
+    pub(super) customer: String,
     #[serde(default)]
-    by: String,
+    pub(super) by: String,
 }
 
 pub(super) async fn get(State(desk): State<Arc<Desk>>, body: Bytes) -> Answer<serde_json::Value> {
-    let who: Who = read(&body)?;
+    show(&desk, read(&body)?)
+}
+
+/// Shows a person to whoever asks: one of the two audited exits.
+pub(super) fn show(desk: &Desk, who: Who) -> Answer<serde_json::Value> {
     let namespace = desk.namespace(who.namespace)?;
     let alias = desk.alias(&namespace, &who.customer)?;
     let vault = &desk.house.vault;
@@ -198,7 +208,11 @@ pub(super) struct Deleted {
 }
 
 pub(super) async fn delete(State(desk): State<Arc<Desk>>, body: Bytes) -> Answer<Deleted> {
-    let who: Who = read(&body)?;
+    remove(&desk, read(&body)?).await
+}
+
+/// Removes a person for good.
+pub(super) async fn remove(desk: &Desk, who: Who) -> Answer<Deleted> {
     let namespace = desk.namespace(who.namespace)?;
     let alias = desk.alias(&namespace, &who.customer)?;
     let deleted = desk.house.vault.delete(&namespace, alias, desk.house.clock.now())?;
@@ -224,7 +238,7 @@ fn read<T: serde::de::DeserializeOwned>(body: &Bytes) -> Result<T, AdminError> {
 
 impl Desk {
     /// The namespace meant: the one named, or the only one there is.
-    fn namespace(&self, named: Option<Namespace>) -> Result<Namespace, AdminError> {
+    pub(super) fn namespace(&self, named: Option<Namespace>) -> Result<Namespace, AdminError> {
         let known: std::collections::BTreeSet<_> =
             self.house.config.orgs.values().map(|org| org.namespace.clone()).collect();
         match named {
@@ -252,20 +266,31 @@ impl Desk {
     ) -> Result<Learned, AdminError> {
         let dated = json.is_dated();
         let (contact, aliases) = json.into_parts(as_of)?;
+        self.put_parts(namespace, &aliases, contact, dated, how)
+    }
+
+    pub(super) fn put_parts(
+        &self,
+        namespace: &Namespace,
+        aliases: &[NamedAlias],
+        contact: Contact,
+        dated: bool,
+        how: How,
+    ) -> Result<Learned, AdminError> {
         let vault = &self.house.vault;
         // An old file without times must not bring back somebody who was erased.
-        if !dated && vault.is_erased(namespace, &aliases)? {
+        if !dated && vault.is_erased(namespace, aliases)? {
             return Ok(Learned { erased: true, ..Learned::default() });
         }
         Ok(match how {
-            How::Patch => vault.put(namespace, &aliases, contact, PutMode::Patch)?,
-            How::Replace => vault.put(namespace, &aliases, contact, PutMode::Replace)?,
-            How::Aliases => vault.link(namespace, &aliases, contact.updated_at)?,
+            How::Patch => vault.put(namespace, aliases, contact, PutMode::Patch)?,
+            How::Replace => vault.put(namespace, aliases, contact, PutMode::Replace)?,
+            How::Aliases => vault.link(namespace, aliases, contact.updated_at)?,
         })
     }
 
     /// Syncs, then wakes: nobody is told "done" before it is durable, nobody is woken before it is visible.
-    async fn settle(&self, learned: Vec<Learned>, mut changed: Changed) -> Answer<Changed> {
+    pub(super) async fn settle(&self, learned: Vec<Learned>, mut changed: Changed) -> Answer<Changed> {
         if learned.iter().any(|fact| fact.dirty) {
             self.house.vault.sync().await?;
         }

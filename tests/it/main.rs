@@ -13,6 +13,7 @@
 
 mod canary;
 mod crash;
+mod customers;
 mod fixtures;
 mod house;
 mod outcomes;

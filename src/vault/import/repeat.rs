@@ -5,10 +5,10 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-/// Places for identifiers, 12 bytes each, taken from the system as they are filled.
-const SLOTS: usize = 1 << 22;
+/// Places for identifiers, 12 bytes each: at first, and at most.
+const SLOTS: (usize, usize) = (1 << 10, 1 << 22);
 /// Beyond this a table without gaps would be searched for ever longer.
-const MOST: usize = SLOTS / 8 * 7;
+const MOST: usize = SLOTS.1 / 8 * 7;
 
 /// What was seen.
 pub(super) struct Repeats {
@@ -21,7 +21,7 @@ pub(super) struct Repeats {
 
 impl Repeats {
     pub(super) fn new() -> Self {
-        Self { hasher: RandomState::new(), prints: vec![0; SLOTS], lines: vec![0; SLOTS], held: 0 }
+        Self { hasher: RandomState::new(), prints: vec![0; SLOTS.0], lines: vec![0; SLOTS.0], held: 0 }
     }
 
     /// True once repeats are no longer looked for.
@@ -33,10 +33,10 @@ impl Repeats {
     pub(super) fn note(&mut self, kind: &str, value: &str, line: u64) -> Option<u64> {
         let print = self.hasher.hash_one((kind, value)).max(1);
         let line = u32::try_from(line).unwrap_or(u32::MAX);
-        let mut at = (print >> 42) as usize % SLOTS;
-        while self.prints[at] != 0 && self.prints[at] != print {
-            at = (at + 1) % SLOTS;
+        if self.held >= self.prints.len() / 8 * 7 && self.prints.len() < SLOTS.1 {
+            self.grow();
         }
+        let at = place(&self.prints, print);
         let before = (self.prints[at] == print).then(|| u64::from(self.lines[at]));
         if before.is_none() {
             if self.is_full() {
@@ -48,6 +48,26 @@ impl Repeats {
         self.lines[at] = line;
         before
     }
+
+    fn grow(&mut self) {
+        let slots = self.prints.len() * 2;
+        let prints = std::mem::replace(&mut self.prints, vec![0; slots]);
+        let lines = std::mem::replace(&mut self.lines, vec![0; slots]);
+        for (print, line) in prints.into_iter().zip(lines).filter(|(print, _)| *print != 0) {
+            let at = place(&self.prints, print);
+            (self.prints[at], self.lines[at]) = (print, line);
+        }
+    }
+}
+
+/// Where a print stands, or the empty place where it would. There is one: the table is never full.
+fn place(prints: &[u64], print: u64) -> usize {
+    let mask = prints.len() - 1;
+    let mut at = (print >> 20) as usize & mask;
+    while prints[at] != 0 && prints[at] != print {
+        at = (at + 1) & mask;
+    }
+    at
 }
 
 #[cfg(test)]

@@ -1,0 +1,189 @@
+//! People as a resource: what a CRM calls when somebody registers, changes or leaves.
+//!
+//! Promises: every call may be repeated; a change is synced before it is answered; a bulk call answers each line by its
+//! number; what was erased comes back only by a newer `updated_at`.
+//! Never: a phone or a mail address in a path (paths end up in logs); a log line with a path; a value in a fault.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use bytes::Buf;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::id::Namespace;
+use crate::personal::Personal;
+use crate::vault::import::{Fault, HeaderMap, Import, ImportKind};
+use crate::vault::json::ContactJson;
+use crate::vault::{Learned, NamedAlias};
+
+use super::find::parse_alias;
+use super::people::{Changed, Deleted, How, Who};
+use super::{AdminError, Answer, Desk, people};
+
+/// Most lines of one bulk call.
+const MOST_LINES: usize = 10_000;
+/// Lines put between two syncs: a call that breaks off owes the waking of so many at most.
+const AT_ONCE: usize = 500;
+
+/// What may stand after the `?`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Options {
+    #[serde(default)]
+    namespace: Option<Namespace>,
+    #[serde(default)]
+    mode: How,
+    /// Who asks, for the audit log.
+    #[serde(default)]
+    by: String,
+}
+
+type Named = Result<Path<String>, PathRejection>;
+type Asked = Result<Query<Options>, QueryRejection>;
+
+pub(super) async fn put(desk: State<Arc<Desk>>, named: Named, asked: Asked, body: Bytes) -> Answer<Changed> {
+    write(desk, named, asked, &body, How::Replace).await
+}
+
+pub(super) async fn patch(desk: State<Arc<Desk>>, named: Named, asked: Asked, body: Bytes) -> Answer<Changed> {
+    write(desk, named, asked, &body, How::Patch).await
+}
+
+pub(super) async fn get(desk: State<Arc<Desk>>, named: Named, asked: Asked) -> Answer<Value> {
+    let options = options(asked)?;
+    let who = Who { namespace: options.namespace, customer: text_of(named)?, by: options.by };
+    people::show(&desk, who)
+}
+
+pub(super) async fn delete(desk: State<Arc<Desk>>, named: Named, asked: Asked) -> Answer<Deleted> {
+    let options = options(asked)?;
+    let who = Who { namespace: options.namespace, customer: text_of(named)?, by: options.by };
+    people::remove(&desk, who).await
+}
+
+async fn write(State(desk): State<Arc<Desk>>, named: Named, asked: Asked, body: &[u8], how: How) -> Answer<Changed> {
+    let namespace = desk.namespace(options(asked)?.namespace)?;
+    let text = text_of(named)?;
+    let (kind, value) = parse_alias(&text)?;
+    let json = ContactJson::parse(body)?;
+    let dated = json.is_dated();
+    let (contact, mut aliases) = json.into_parts(desk.house.clock.now())?;
+    // First: the one in the path says who it is.
+    aliases.insert(0, NamedAlias { kind, value: Personal::new(value) });
+    let learned = desk.put_parts(&namespace, &aliases, contact, dated, how)?;
+    if learned.erased {
+        let remedy = "this person was erased; a registration after that gives its time as `updated_at`";
+        return Err(AdminError::Conflict(remedy.into()));
+    }
+    desk.settle(vec![learned], Changed::of_rows(1)).await
+}
+
+/// What became of one line.
+#[derive(Serialize)]
+struct LineResult {
+    line: u64,
+    result: LineEnd,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum LineEnd {
+    Stored,
+    /// Left out: the person was erased at that time or later.
+    Erased,
+    Refused,
+}
+
+pub(super) async fn bulk(State(desk): State<Arc<Desk>>, asked: Asked, body: Bytes) -> Result<Response, AdminError> {
+    let options = options(asked)?;
+    let namespace = desk.namespace(options.namespace)?;
+    if body.iter().filter(|byte| **byte == b'\n').count() >= MOST_LINES {
+        return Err(AdminError::Invalid(format!("at most {MOST_LINES} lines fit into one call; send several")));
+    }
+    // What else an import reads (CSV, gzip) is for files; here it would be a mistake, or a bomb.
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(AdminError::Invalid("body is not lines of JSON: one object on each line, not compressed".into()));
+    }
+    let kind = if options.mode == How::Aliases { ImportKind::Aliases } else { ImportKind::Contacts };
+    let rows = Import::open(body.reader(), kind, HeaderMap::default(), desk.house.clock.now())
+        .map_err(|fault| AdminError::Invalid(fault.to_string()))?;
+    let mut answer = String::new();
+    let mut learned = Vec::with_capacity(AT_ONCE);
+    for row in rows {
+        let (line, end) = match row {
+            Err(refused) => (refused.line, Err(refused.fault)),
+            Ok(row) => {
+                let contact = row.contact.unwrap_or_else(|| at_time(row.at));
+                (row.line, desk.put_line(&namespace, &row.aliases, contact, row.dated, options.mode)?)
+            }
+        };
+        let erased = end.as_ref().is_ok_and(|fact| fact.erased);
+        let (result, fault) = match end {
+            Ok(fact) => {
+                learned.push(fact);
+                (if erased { LineEnd::Erased } else { LineEnd::Stored }, None)
+            }
+            Err(fault) => (LineEnd::Refused, Some(fault)),
+        };
+        let (field, fault) = fault.map_or((None, None), |fault| (fault.field, Some(fault.what)));
+        let said = LineResult { line, result, field, fault };
+        answer.push_str(&json!(said).to_string());
+        answer.push('\n');
+        if learned.len() >= AT_ONCE {
+            let _ = desk.settle(std::mem::take(&mut learned), Changed::default()).await?;
+        }
+    }
+    let _ = desk.settle(learned, Changed::default()).await?;
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], answer).into_response())
+}
+
+fn at_time(at: crate::clock::Time) -> crate::vault::Contact {
+    crate::vault::Contact { updated_at: at, ..Default::default() }
+}
+
+/// The alias in the path. A unique kind only: a number in a path would end up in somebody's log.
+fn text_of(named: Named) -> Result<String, AdminError> {
+    // The rejection's own text might quote the path.
+    let Ok(Path(text)) = named else {
+        return Err(AdminError::Invalid("the customer in the path is not percent-encoded UTF-8".into()));
+    };
+    let (kind, _) = parse_alias(&text)?;
+    if !kind.is_unique() {
+        let fault = "a phone number or mail address does not belong into a path, and may be several people's; \
+                     POST it to /v1/vault/find";
+        return Err(AdminError::Invalid(fault.into()));
+    }
+    Ok(text)
+}
+
+fn options(asked: Asked) -> Result<Options, AdminError> {
+    let fault = "the query knows `namespace`, `by` and, for bulk, `mode` (patch, replace, aliases)";
+    asked.map(|Query(options)| options).map_err(|_| AdminError::Invalid(fault.into()))
+}
+
+impl Desk {
+    /// Puts one of many: a fault of the record is its own, any other ends the call.
+    fn put_line(
+        &self,
+        namespace: &Namespace,
+        aliases: &[NamedAlias],
+        contact: crate::vault::Contact,
+        dated: bool,
+        how: How,
+    ) -> Result<Result<Learned, Fault>, AdminError> {
+        match self.put_parts(namespace, aliases, contact, dated, how) {
+            Ok(learned) => Ok(Ok(learned)),
+            Err(AdminError::Vault(fault)) if fault.is_of_the_record() => Ok(Err(fault.into())),
+            Err(other) => Err(other),
+        }
+    }
+}
