@@ -21,6 +21,7 @@ use serde::Serialize;
 mod customers;
 mod desk;
 mod find;
+mod lists;
 mod operate;
 mod people;
 mod probe;
@@ -109,6 +110,9 @@ pub fn router(desk: &Desk, door: Door) -> Router {
         .route("/v1/vault/find", post(people::find))
         .route("/v1/vault/delete", post(people::delete))
         .route("/v1/vault/import", post(people::import))
+        .route("/v1/vault/lists", get(lists::states).post(lists::begin))
+        .route("/v1/vault/lists/numbers", post(lists::add))
+        .route("/v1/vault/lists/finish", post(lists::finish))
         .route(
             "/v1/customers/{alias}",
             get(customers::get).put(customers::put).patch(customers::patch).delete(customers::delete),

@@ -182,6 +182,7 @@ async fn ask(client: &Client, command: Command, format: Format, by: &str) -> any
                 people::delete(client, &customer, namespace.as_deref(), by).await
             }
             VaultCommand::Import(args) => people::import(client, &args).await,
+            VaultCommand::Ndnc(args) => people::ndnc(client, &args, by).await,
             VaultCommand::Stats => people::stats(client).await,
         },
         Command::Pause { scope } => operate::pause(client, &scope, by).await,

@@ -19,6 +19,7 @@ use crate::id::{Channel, KeyedHash, Namespace};
 use crate::personal::Personal;
 use crate::seal::Keyring;
 
+mod barred;
 mod committer;
 mod contact;
 mod draft;
@@ -37,6 +38,7 @@ use known::KnownSets;
 use link::{Name, United};
 use store::Store;
 
+pub use barred::{Edition, ListState};
 pub use find::{Reach, Reached};
 
 /// The PII store. Cheap to clone. When the last clone goes, what is owed is synced; only [`Vault::close`] tells

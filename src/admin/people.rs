@@ -226,7 +226,7 @@ pub(super) async fn stats(State(desk): State<Arc<Desk>>) -> Answer<VaultStats> {
 }
 
 /// Reads a body that may hold a person: the parser's own message would quote it, so only the place is told.
-fn read<T: serde::de::DeserializeOwned>(body: &Bytes) -> Result<T, AdminError> {
+pub(super) fn read<T: serde::de::DeserializeOwned>(body: &Bytes) -> Result<T, AdminError> {
     serde_json::from_slice(body).map_err(|error| {
         AdminError::Invalid(format!(
             "body does not fit at line {}, column {}; see the API's description for its fields",

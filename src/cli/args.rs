@@ -192,6 +192,8 @@ pub(super) enum VaultCommand {
     },
     /// Load contacts, or aliases only, from CSV or lines of JSON (also gzipped; `-`: standard input)
     Import(super::people::ImportArgs),
+    /// Load numbers that must not get promotional SMS, or show the lists there are
+    Ndnc(super::people::NdncArgs),
     /// Counts
     Stats,
 }

@@ -1,4 +1,4 @@
-//! What CRM people type: `vault put|get|find|delete|import|stats`.
+//! What CRM people type: `vault put|get|find|delete|import|ndnc|stats`.
 //!
 //! Promises: files are read, not copied.
 //! Never: a person on the terminal but for `vault get`, which is logged by the daemon.
@@ -15,10 +15,12 @@ use super::print;
 
 mod checkpoint;
 mod import;
+mod ndnc;
 mod reader;
 mod report;
 
 pub(crate) use import::{ImportArgs, check, import};
+pub(crate) use ndnc::{NdncArgs, ndnc};
 
 /// `vault put`: a JSON object from a file or standard input.
 pub(crate) async fn put(client: &Client, file: &Path, namespace: Option<&str>, replace: bool) -> anyhow::Result<()> {

@@ -14,11 +14,13 @@ use crate::event::AliasKind;
 use crate::personal::Personal;
 
 mod column;
+mod numbers;
 mod records;
 mod repeat;
 mod source;
 
 pub use column::{HeaderMap, MapError};
+pub use numbers::{Numbers, push_quoted};
 
 use column::{Column, Draft};
 use records::Found;

@@ -45,6 +45,8 @@ pub(super) enum Table {
     Shared = b's' as isize,
     /// Alias to the time its person was erased.
     Tombstone = b't' as isize,
+    /// Edition of a list and number, for numbers that must not get promotional messages.
+    Barred = b'b' as isize,
 }
 
 impl Table {
@@ -56,6 +58,7 @@ impl Table {
             Self::Unique => b"unique",
             Self::Shared => b"shared",
             Self::Tombstone => b"tombstone",
+            Self::Barred => b"barred",
         }
     }
 
@@ -165,6 +168,12 @@ impl Store {
             }
         }
         Ok(found)
+    }
+
+    /// At most `most` keys of a table that begin so, without the table's own byte.
+    pub(super) fn some_keys(&self, table: Table, begin: &[u8], most: usize) -> Result<Vec<Vec<u8>>, VaultError> {
+        let keys = self.db.scan_prefix(table.key(begin)).keys().take(most);
+        keys.map(|key| key.map(|key| key[1..].to_vec()).map_err(store_error)).collect()
     }
 
     /// Every key, for tests that look at the whole.

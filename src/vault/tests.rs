@@ -6,6 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::id::KeyedHasher;
 
+mod barred;
 mod disk;
 mod find;
 mod meaning;

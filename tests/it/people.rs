@@ -132,3 +132,20 @@ async fn a_number_finds_the_family_by_id_and_by_nothing_else() {
     let nobody = relay.run(&["vault", "find", "--phone", "+4911111111"]);
     assert!(!nobody.status.success() && !String::from_utf8_lossy(&nobody.stderr).contains("4911111111"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_numbers_is_loaded_and_replaced_only_as_a_whole() {
+    let relay = Installation::new(Setup::default()).await;
+    let list = write(relay.dir.path(), "ndnc.txt", "9812345678\r\n09812345679\n+91 98123 45678\n");
+    let said = relay.must(&["vault", "ndnc", &list, "--country", "91"]);
+    assert_eq!(said.trim(), "3 numbers read, 2 new, 0 refused; 2 on the list");
+    assert!(relay.must(&["vault", "ndnc"]).starts_with("ndnc: 2 numbers, changed "));
+    let faulty = write(relay.dir.path(), "faulty.csv", "name,phone\nx,+919812345670\ny,98canary\n");
+    let refused = relay.run(&["vault", "ndnc", &faulty, "--replace"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("line 3") && said.contains("was not replaced"), "{said}");
+    assert!(!said.contains("canary") && relay.must(&["vault", "ndnc"]).starts_with("ndnc: 2 numbers"));
+    let whole = write(relay.dir.path(), "whole.csv", "name,phone\nx,+919812345670\n");
+    let said = relay.must(&["vault", "ndnc", &whole, "--replace"]);
+    assert!(said.trim().ends_with("; 1 on the list"), "{said}");
+}

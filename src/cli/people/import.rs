@@ -256,7 +256,7 @@ impl Run {
 }
 
 /// A bar with bytes, rows, rate and time left; of a stream the end is not known.
-fn progress(file: &Path) -> ProgressBar {
+pub(super) fn progress(file: &Path) -> ProgressBar {
     let size = std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file).map(|meta| meta.len());
     let bar = size.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
     let template = match size {
