@@ -18,6 +18,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
 
+mod coverage;
 mod customers;
 mod desk;
 mod find;
@@ -104,6 +105,7 @@ pub fn router(desk: &Desk, door: Door) -> Router {
         .route("/v1/mode", get(operate::modes).put(operate::set_mode))
         .route("/v1/brake", get(operate::brake))
         .route("/v1/brake/release", post(operate::release_brake))
+        .route("/v1/vault/coverage", get(coverage::coverage))
         .route("/v1/vault/stats", get(people::stats))
         .route("/v1/vault/put", post(people::put))
         .route("/v1/vault/get", post(people::get))

@@ -183,6 +183,7 @@ async fn ask(client: &Client, command: Command, format: Format, by: &str) -> any
             }
             VaultCommand::Import(args) => people::import(client, &args).await,
             VaultCommand::Ndnc(args) => people::ndnc(client, &args, by).await,
+            VaultCommand::Coverage { events } => people::coverage(client, events, format).await,
             VaultCommand::Stats => people::stats(client).await,
         },
         Command::Pause { scope } => operate::pause(client, &scope, by).await,

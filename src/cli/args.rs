@@ -194,6 +194,12 @@ pub(super) enum VaultCommand {
     Import(super::people::ImportArgs),
     /// Load numbers that must not get promotional SMS, or show the lists there are
     Ndnc(super::people::NdncArgs),
+    /// How many people in recent events lack an alias, a contact, an address, a name; counts only
+    Coverage {
+        /// How many of the newest events to look at
+        #[arg(long, default_value_t = 1_000)]
+        events: usize,
+    },
     /// Counts
     Stats,
 }

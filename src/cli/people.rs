@@ -1,4 +1,4 @@
-//! What CRM people type: `vault put|get|find|delete|import|ndnc|stats`.
+//! What CRM people type: `vault put|get|find|delete|import|ndnc|coverage|stats`.
 //!
 //! Promises: files are read, not copied.
 //! Never: a person on the terminal but for `vault get`, which is logged by the daemon.
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::client::Client;
 use super::print;
+use super::support::Format;
 
 mod checkpoint;
 mod import;
@@ -86,6 +87,36 @@ pub(crate) async fn delete(client: &Client, customer: &str, namespace: Option<&s
     }
     print::out("deleted; only keyed hashes remain, so that an old file does not bring them back");
     Ok(())
+}
+
+/// `vault coverage`
+pub(crate) async fn coverage(client: &Client, events: usize, format: Format) -> anyhow::Result<()> {
+    let found = client.get(&format!("/v1/vault/coverage?events={events}")).await?;
+    match format {
+        Format::Json => print::out(&print::json(&found)),
+        Format::Text => print::out(&coverage_text(&found)),
+    }
+    Ok(())
+}
+
+fn coverage_text(found: &Value) -> String {
+    const LACKS: [&str; 7] = ["all", "no_alias", "no_contact", "no_address", "no_name", "several", "erased"];
+    let rows = |of: &str, name: &str| -> Vec<Value> {
+        let named = found[of].as_object().into_iter().flatten().map(|(key, counts)| {
+            let mut row = counts.clone();
+            row[name] = key.as_str().into();
+            row
+        });
+        named.collect()
+    };
+    let mut text = format!("{} events since {}\n", found["events"], found["since"].as_str().unwrap_or("-"));
+    for (of, name, first) in
+        [("orgs", "org", &["org", "events", "about_nobody"][..]), ("templates", "template", &["template"])]
+    {
+        text.push('\n');
+        text.push_str(&print::table(&rows(of, name), &[first, &LACKS].concat()));
+    }
+    text
 }
 
 /// `vault stats`

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{Relay, person, points_issued};
+use crate::support::{ORG, Relay, person, points_issued};
 
 const ASHA: &str = "/v1/customers/external_id%3AGT%2042";
 
@@ -104,6 +104,51 @@ async fn a_bulk_call_answers_each_line_and_wakes_who_waited() {
     for body in ["card\n1\n", "\u{1f}\u{8b}x", "[{\"card\":1}]", "", &too_many] {
         assert_eq!(relay.admin_text("POST", "/v1/customers:bulk", body).await.0, 400);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn coverage_counts_what_the_people_of_recent_events_lack_and_names_nobody() {
+    let relay = Relay::start().await;
+    let told = |n: u32, change: &dyn Fn(&mut Value)| {
+        let mut contact = person(n);
+        change(&mut contact);
+        contact
+    };
+    relay.put(told(1, &|_| {})).await;
+    relay.put(told(2, &|contact| contact["first_name"] = "NA".into())).await;
+    relay.put(told(3, &|contact| (contact["email"], contact["mobile"]) = (Value::Null, Value::Null))).await;
+    // The fourth is known by two names and by nothing else, the fifth not at all, the sixth is gone.
+    relay
+        .admin(
+            "POST",
+            "/v1/vault/put",
+            Some(json!({"how": "aliases", "contact": {"customer_id": 900_004, "external_id": "X"}})),
+        )
+        .await;
+    relay.put(person(6)).await;
+    relay.admin("DELETE", "/v1/customers/customer_id:900006", None).await;
+    for n in 1..=6 {
+        relay.event(&points_issued(&format!("cover-{n}"), n, 10.0)).await;
+    }
+    for n in 1..=6 {
+        relay.until("it is planned", async |r| r.find(&format!("cover-{n}")).await.is_some()).await;
+    }
+    let found = relay.admin("GET", "/v1/vault/coverage?events=100", None).await;
+    assert_eq!(found["events"], 6);
+    let lacks =
+        json!({"all": 6, "no_alias": 1, "no_contact": 1, "no_address": 1, "no_name": 1, "several": 0, "erased": 1});
+    let org = &found["orgs"][ORG.to_string()];
+    assert_eq!((&org["events"], &org["about_nobody"]), (&json!(6), &json!(0)));
+    for (name, count) in lacks.as_object().expect("counts") {
+        assert_eq!(&org[name], count, "{name} of the org");
+        let of_template = found["templates"]["points-issued"][name].as_u64().expect("a count");
+        // One notification for each channel.
+        assert_eq!(of_template % count.as_u64().unwrap().max(1), 0, "{name} of the template: {found}");
+        assert_eq!(of_template > 0, count.as_u64() > Some(0), "{name} of the template: {found}");
+    }
+    let said = found.to_string();
+    assert!(!said.contains("90000") && !said.contains("Givenname"), "{said}");
+    assert_eq!(relay.admin("GET", "/v1/vault/coverage?events=2", None).await["events"], 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -148,4 +148,5 @@ async fn a_list_of_numbers_is_loaded_and_replaced_only_as_a_whole() {
     let whole = write(relay.dir.path(), "whole.csv", "name,phone\nx,+919812345670\n");
     let said = relay.must(&["vault", "ndnc", &whole, "--replace"]);
     assert!(said.trim().ends_with("; 1 on the list"), "{said}");
+    assert!(relay.must(&["vault", "coverage"]).starts_with("0 events since -"));
 }
