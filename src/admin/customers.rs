@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 
 use crate::id::Namespace;
 use crate::personal::Personal;
-use crate::vault::import::{Fault, HeaderMap, Import, ImportKind};
+use crate::vault::import::{Fault, HeaderMap, Import, ImportKind, Row, RowFault};
 use crate::vault::json::ContactJson;
-use crate::vault::{Learned, NamedAlias};
+use crate::vault::{NamedAlias, PutRow};
 
 use super::find::parse_alias;
 use super::people::{Changed, Deleted, How, Who};
@@ -80,7 +80,7 @@ async fn write(State(desk): State<Arc<Desk>>, named: Named, asked: Asked, body: 
         let remedy = "this person was erased; a registration after that gives its time as `updated_at`";
         return Err(AdminError::Conflict(remedy.into()));
     }
-    desk.settle(vec![learned], Changed::of_rows(1)).await
+    desk.settle(learned, Changed::of_rows(1)).await
 }
 
 /// What became of one line.
@@ -94,7 +94,7 @@ struct LineResult {
     fault: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum LineEnd {
     Stored,
@@ -117,32 +117,11 @@ pub(super) async fn bulk(State(desk): State<Arc<Desk>>, asked: Asked, body: Byte
     let rows = Import::open(body.reader(), kind, HeaderMap::default(), desk.house.clock.now())
         .map_err(|fault| AdminError::Invalid(fault.to_string()))?;
     let mut answer = String::new();
-    let mut learned = Vec::with_capacity(AT_ONCE);
-    for row in rows {
-        let (line, end) = match row {
-            Err(refused) => (refused.line, Err(refused.fault)),
-            Ok(row) => {
-                let contact = row.contact.unwrap_or_else(|| at_time(row.at));
-                (row.line, desk.put_line(&namespace, &row.aliases, contact, row.dated, options.mode)?)
-            }
-        };
-        let erased = end.as_ref().is_ok_and(|fact| fact.erased);
-        let (result, fault) = match end {
-            Ok(fact) => {
-                learned.push(fact);
-                (if erased { LineEnd::Erased } else { LineEnd::Stored }, None)
-            }
-            Err(fault) => (LineEnd::Refused, Some(fault)),
-        };
-        let (field, fault) = fault.map_or((None, None), |fault| (fault.field, Some(fault.what)));
-        let said = LineResult { line, result, field, fault };
-        answer.push_str(&json!(said).to_string());
-        answer.push('\n');
-        if learned.len() >= AT_ONCE {
-            let _ = desk.settle(std::mem::take(&mut learned), Changed::default()).await?;
-        }
+    let mut rows = rows.peekable();
+    while rows.peek().is_some() {
+        let some: Vec<_> = rows.by_ref().take(AT_ONCE).collect();
+        desk.put_lines(&namespace, some, options.mode, &mut answer).await?;
     }
-    let _ = desk.settle(learned, Changed::default()).await?;
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], answer).into_response())
 }
 
@@ -171,19 +150,45 @@ fn options(asked: Asked) -> Result<Options, AdminError> {
 }
 
 impl Desk {
-    /// Puts one of many: a fault of the record is its own, any other ends the call.
-    fn put_line(
+    /// Puts some lines and tells, in their order, what became of them.
+    async fn put_lines(
         &self,
         namespace: &Namespace,
-        aliases: &[NamedAlias],
-        contact: crate::vault::Contact,
-        dated: bool,
+        some: Vec<Result<Row, RowFault>>,
         how: How,
-    ) -> Result<Result<Learned, Fault>, AdminError> {
-        match self.put_parts(namespace, aliases, contact, dated, how) {
-            Ok(learned) => Ok(Ok(learned)),
-            Err(AdminError::Vault(fault)) if fault.is_of_the_record() => Ok(Err(fault.into())),
-            Err(other) => Err(other),
+        answer: &mut String,
+    ) -> Result<(), AdminError> {
+        let mut put = Vec::with_capacity(some.len());
+        let mut ends: Vec<LineResult> = Vec::with_capacity(some.len());
+        for row in some {
+            match row {
+                Err(refused) => ends.push(LineResult::refused(refused.line, refused.fault)),
+                Ok(row) => {
+                    ends.push(LineResult { line: row.line, result: LineEnd::Stored, field: None, fault: None });
+                    let contact = row.contact.unwrap_or_else(|| at_time(row.at));
+                    put.push(PutRow { aliases: row.aliases, contact, dated: row.dated });
+                }
+            }
         }
+        let done = self.house.vault.put_many(namespace, &put, how.into())?;
+        let taken = ends.iter_mut().filter(|end| end.result == LineEnd::Stored);
+        for (end, row) in taken.zip(&done.rows) {
+            match row {
+                Ok(learned) if learned.erased => end.result = LineEnd::Erased,
+                Ok(_) => {}
+                Err(fault) => *end = LineResult::refused(end.line, fault.into()),
+            }
+        }
+        for end in &ends {
+            answer.push_str(&json!(end).to_string());
+            answer.push('\n');
+        }
+        self.wake(done.woken, done.dirty, Changed::default()).await.map(drop)
+    }
+}
+
+impl LineResult {
+    fn refused(line: u64, fault: Fault) -> Self {
+        Self { line, result: LineEnd::Refused, field: fault.field, fault: Some(fault.what) }
     }
 }

@@ -11,12 +11,12 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
-use crate::event::alias_hash;
+use crate::event::{Alias, alias_hash};
 use crate::id::Namespace;
 use crate::personal::Personal;
 use crate::vault::import::Fault;
 use crate::vault::json::ContactJson;
-use crate::vault::{Contact, Learned, NamedAlias, PutMode, Reach, Resolution, VaultStats};
+use crate::vault::{Contact, Learned, NamedAlias, PutHow, PutMode, PutRow, Reach, Resolution, VaultStats};
 
 use super::find::parse_alias;
 use super::{AdminError, Answer, Desk};
@@ -32,6 +32,16 @@ pub(super) enum How {
     Replace,
     /// Identifiers only; everything else is ignored.
     Aliases,
+}
+
+impl From<How> for PutHow {
+    fn from(how: How) -> Self {
+        match how {
+            How::Patch => Self::Contact(PutMode::Patch),
+            How::Replace => Self::Contact(PutMode::Replace),
+            How::Aliases => Self::Aliases,
+        }
+    }
 }
 
 /// A person to put.
@@ -61,6 +71,12 @@ impl Changed {
     pub(super) fn of_rows(rows: usize) -> Self {
         Self { rows, ..Self::default() }
     }
+
+    fn count(&mut self, learned: &Learned) {
+        self.linked += learned.linked;
+        self.conflicts += learned.conflicts;
+        self.erased += usize::from(learned.erased);
+    }
 }
 
 #[derive(Serialize)]
@@ -81,7 +97,7 @@ pub(super) async fn put(State(desk): State<Arc<Desk>>, body: Bytes) -> Answer<Ch
     let put: Put = read(&body)?;
     let namespace = desk.namespace(put.namespace)?;
     let learned = desk.put_contact(&namespace, put.contact, put.how, desk.house.clock.now())?;
-    desk.settle(vec![learned], Changed::of_rows(1)).await
+    desk.settle(learned, Changed::of_rows(1)).await
 }
 
 /// A batch of rows of an import.
@@ -103,18 +119,26 @@ pub(super) async fn import(State(desk): State<Arc<Desk>>, body: Bytes) -> Answer
     let now = desk.house.clock.now();
     let as_of = import.as_of.map_or(now, Time::from).min(now);
     let mut changed = Changed::of_rows(import.rows.len());
-    let mut learned = Vec::with_capacity(import.rows.len());
-    for (row, contact) in import.rows.into_iter().enumerate() {
-        match desk.put_contact(&namespace, contact, import.how, as_of) {
-            Ok(fact) => learned.push(fact),
-            Err(AdminError::Vault(fault)) if fault.is_of_the_record() => {
-                changed.faults.push(RowRefused::new(row, fault.into()));
+    let mut rows = Vec::with_capacity(import.rows.len());
+    let mut places = Vec::with_capacity(import.rows.len());
+    for (row, json) in import.rows.into_iter().enumerate() {
+        let dated = json.is_dated();
+        match json.into_parts(as_of) {
+            Ok((contact, aliases)) => {
+                rows.push(PutRow { aliases, contact, dated });
+                places.push(row);
             }
-            Err(AdminError::Contact(fault)) => changed.faults.push(RowRefused::new(row, Fault::row(fault.to_string()))),
-            Err(other) => return Err(other),
+            Err(fault) => changed.faults.push(RowRefused::new(row, Fault::row(fault.to_string()))),
         }
     }
-    desk.settle(learned, changed).await
+    let put = desk.house.vault.put_many(&namespace, &rows, import.how.into())?;
+    for (end, row) in put.rows.iter().zip(places) {
+        match end {
+            Ok(learned) => changed.count(learned),
+            Err(fault) => changed.faults.push(RowRefused::new(row, Fault::from(fault))),
+        }
+    }
+    desk.wake(put.woken, put.dirty, changed).await
 }
 
 /// Somebody, and who asks.
@@ -289,18 +313,18 @@ impl Desk {
         })
     }
 
+    pub(super) async fn settle(&self, learned: Learned, mut changed: Changed) -> Answer<Changed> {
+        changed.count(&learned);
+        self.wake(learned.woken, learned.dirty, changed).await
+    }
+
     /// Syncs, then wakes: nobody is told "done" before it is durable, nobody is woken before it is visible.
-    pub(super) async fn settle(&self, learned: Vec<Learned>, mut changed: Changed) -> Answer<Changed> {
-        if learned.iter().any(|fact| fact.dirty) {
+    pub(super) async fn wake(&self, woken: Vec<Alias>, dirty: bool, mut changed: Changed) -> Answer<Changed> {
+        if dirty {
             self.house.vault.sync().await?;
         }
-        for fact in learned {
-            changed.linked += fact.linked;
-            changed.conflicts += fact.conflicts;
-            changed.erased += usize::from(fact.erased);
-            for alias in fact.woken {
-                changed.woken += self.waker.wake(alias.hash).await?;
-            }
+        for alias in woken {
+            changed.woken += self.waker.wake(alias.hash).await?;
         }
         Ok(Json(changed))
     }

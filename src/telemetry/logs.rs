@@ -44,7 +44,10 @@ fn layer<W>(writer: W, json: bool, filter: &str) -> Result<Box<dyn Layer<Registr
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = directives(filter)?.and(filter_fn(is_ours_or_loud));
+    // Without a hint of its own this filter would void the other's, and every trace line of the stores, thousands for
+    // one contact, would be built and then dropped.
+    let ours = filter_fn(is_ours_or_loud).with_max_level_hint(LevelFilter::TRACE);
+    let filter = directives(filter)?.and(ours);
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     Ok(if json {
         lines.json().flatten_event(true).with_current_span(true).with_span_list(false).with_filter(filter).boxed()

@@ -98,6 +98,12 @@ impl std::fmt::Display for Fault {
 
 impl From<VaultError> for Fault {
     fn from(error: VaultError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&VaultError> for Fault {
+    fn from(error: &VaultError) -> Self {
         match error {
             VaultError::Invalid { field, expected } => Self::of(field, format!("is not {expected}")),
             other => Self::row(other.to_string()),

@@ -9,6 +9,7 @@ use crate::id::KeyedHasher;
 mod barred;
 mod disk;
 mod find;
+mod many;
 mod meaning;
 mod model;
 
