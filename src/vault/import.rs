@@ -136,7 +136,7 @@ pub enum ImportError {
 }
 
 enum Source {
-    Csv { rows: records::Rows, columns: Vec<(String, Column)> },
+    Csv { rows: Box<records::Rows>, columns: Vec<(String, Column)> },
     Json(records::Lines),
 }
 
@@ -176,7 +176,7 @@ impl Import {
                 if found < needed {
                     return Err(ImportError::TooFewIdentifiers { found, needed });
                 }
-                Source::Csv { rows, columns }
+                Source::Csv { rows: Box::new(rows), columns }
             }
         };
         Ok(Self { source, map, kind, now, repeats: Repeats::new(), line: 1, done: false })

@@ -4,6 +4,8 @@
 //! counts as done once the relay has it durably, and an import that was killed goes on from there.
 //! Never: a value of the file on the terminal, in the fault file or in the state.
 
+#![expect(clippy::doc_markdown, reason = "help texts are read on a terminal")]
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
