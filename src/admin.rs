@@ -3,7 +3,8 @@
 //! Promises: answers carry ids, names, codes and counts, never a person, but for the two audited exits (`vault get` and
 //! `quarantine show --reveal`); every exit and every change is in the audit before it is answered; `/v1` needs the bearer
 //! token, or the local socket, whose file only the daemon's user can open; a refusal never repeats what was typed.
-//! Never: a search value in a URL (they end up in logs of proxies): searches are POST bodies.
+//! Never: a search value in a URL (they end up in logs of proxies): searches are POST bodies. `/v1/customers/{alias}` takes
+//! an identifier that a CRM chose, and no number or address.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,9 +24,12 @@ use crate::serve::Limits;
 mod audit;
 mod bulk;
 mod caller;
+mod coverage;
+mod customers;
 mod desk;
 mod filter;
 mod find;
+mod lists;
 mod operate;
 mod people;
 mod probe;
@@ -136,11 +140,21 @@ pub fn router(desk: &Desk, door: Door) -> Router {
         .route("/v1/mode", get(operate::modes).put(operate::set_mode))
         .route("/v1/brake", get(operate::brake))
         .route("/v1/brake/release", post(operate::release_brake))
+        .route("/v1/vault/coverage", get(coverage::coverage))
         .route("/v1/vault/stats", get(people::stats))
         .route("/v1/vault/put", post(people::put))
         .route("/v1/vault/get", post(people::get))
+        .route("/v1/vault/find", post(people::find))
         .route("/v1/vault/delete", post(people::delete))
-        .route("/v1/vault/import", post(people::import));
+        .route("/v1/vault/import", post(people::import))
+        .route("/v1/vault/lists", get(lists::states).post(lists::begin))
+        .route("/v1/vault/lists/numbers", post(lists::add))
+        .route("/v1/vault/lists/finish", post(lists::finish))
+        .route(
+            "/v1/customers/{alias}",
+            get(customers::get).put(customers::put).patch(customers::patch).delete(customers::delete),
+        )
+        .route("/v1/customers:bulk", post(customers::bulk));
     v1 = v1.layer(middleware::from_fn(move |request, next| caller::introduce(door, request, next)));
     if door == Door::Token {
         v1 = v1.layer(middleware::from_fn_with_state(desk.clone(), require_token));

@@ -165,6 +165,8 @@ async fn carry_out(args: Args, env: &BTreeMap<String, String>) -> anyhow::Result
         Command::Keys(KeysCommand::Status) => {
             return daemon::key_status(&load(file, env)?.keys.file)?.print(format);
         }
+        // Needs no daemon and no store.
+        Command::Vault(VaultCommand::Import(args)) if args.dry_run => return people::check(&args).await?.print(format),
         Command::Probe { url } => {
             let address = url.map_or_else(|| load(file, env).map(|c| c.admin.listen.to_string()), Ok)?;
             return daemon::probe(&address).await?.print(format);
@@ -243,16 +245,20 @@ async fn ask_vault(client: &Client, command: VaultCommand, by: &str) -> anyhow::
         VaultCommand::Delete { customer, namespace } => {
             people::delete(client, &customer, namespace.as_deref(), by).await
         }
-        VaultCommand::Import { file, namespace, replace, aliases_only } => {
-            people::import(client, &file, namespace.as_deref(), replace, aliases_only, by).await
+        VaultCommand::Find { phone, email, namespace } => {
+            people::find(client, phone.as_deref(), email.as_deref(), namespace.as_deref(), by).await
         }
+        VaultCommand::Import(args) => people::import(client, &args, by).await,
+        VaultCommand::Ndnc(args) => people::ndnc(client, &args, by).await,
+        VaultCommand::Coverage { events } => people::coverage(client, events).await,
         VaultCommand::Stats => people::stats(client).await,
     }
 }
 
 /// True for what may be the first thing ever done with a relay; anything else finds nothing in stores that do not exist.
 fn may_make_stores(command: &Command) -> bool {
-    let fills = matches!(command, Command::Vault(VaultCommand::Put { .. } | VaultCommand::Import { .. }));
+    let fills =
+        matches!(command, Command::Vault(VaultCommand::Put { .. } | VaultCommand::Import(_) | VaultCommand::Ndnc(_)));
     fills || matches!(command, Command::Pause { .. } | Command::Mode { mode: Some(_), .. })
 }
 

@@ -189,5 +189,10 @@ impl TemplateSet {
     }
 }
 
+/// False for "NA", ".", "Customer" and the like: such a name is as good as none.
+pub fn names_somebody(name: &crate::personal::Personal) -> bool {
+    context::names_somebody(name.expose())
+}
+
 #[cfg(test)]
 mod tests;

@@ -19,14 +19,17 @@ use crate::id::{Channel, KeyedHash, Namespace};
 use crate::personal::Personal;
 use crate::seal::Keyring;
 
+mod barred;
 mod committer;
 mod contact;
 mod draft;
+mod find;
 pub mod import;
 pub mod json;
 mod known;
 mod link;
 mod lookup;
+mod many;
 mod record;
 mod store;
 
@@ -35,6 +38,10 @@ use draft::{Committed, Counts, Draft};
 use known::KnownSets;
 use link::{Name, United};
 use store::Store;
+
+pub use barred::{Edition, ListState};
+pub use find::{Reach, Reached};
+pub use many::{ManyPut, PutHow, PutRow};
 
 /// The PII store. Cheap to clone. When the last clone goes, what is owed is synced; only [`Vault::close`] tells
 /// whether that went well.
@@ -238,23 +245,12 @@ impl Vault {
     ) -> Result<Learned, VaultError> {
         let names = self.names(namespace, aliases)?;
         let contact = contact::normalise(contact)?;
-        let at = contact.updated_at;
-        self.change(|draft| {
-            let united = link::unite(draft, namespace, &names, at, true)?;
-            let Some(id) = united.id else { return Ok(united) };
-            let old = draft.contact(id)?.cloned();
-            if old.is_none() && (united.erased || draft.buried(id, at)?) {
+        self.change(|draft| match many::put_contact(draft, namespace, &names, contact, mode)? {
+            Some(united) => Ok(united),
+            None => {
                 draft.abandon();
-                return Ok(United { erased: true, ..United::default() });
+                Ok(United { erased: true, ..United::default() })
             }
-            if old.as_ref().is_none_or(|old| old.updated_at <= at) {
-                let new = contact::put_over(old.as_ref(), contact, mode);
-                if !old.is_some_and(|old| contact::same(&old, &new)) {
-                    draft.set_contact(id, Some(new))?;
-                    link::index_addresses(draft, id)?;
-                }
-            }
-            Ok(united)
         })
     }
 

@@ -212,6 +212,19 @@ pub(super) enum VaultCommand {
         #[arg(long)]
         namespace: Option<String>,
     },
+    /// Who has a phone number or mail address: their identifiers, nothing else (audited)
+    #[command(group(clap::ArgGroup::new("reach").required(true)))]
+    Find {
+        /// With its country code, as +919812345678
+        #[arg(long, group = "reach")]
+        phone: Option<String>,
+        /// The address
+        #[arg(long, group = "reach")]
+        email: Option<String>,
+        /// Whose people
+        #[arg(long)]
+        namespace: Option<String>,
+    },
     /// Remove a person for good
     Delete {
         /// The customer
@@ -220,19 +233,15 @@ pub(super) enum VaultCommand {
         #[arg(long)]
         namespace: Option<String>,
     },
-    /// Load a CSV of contacts, or of aliases only (`-`: standard input)
-    Import {
-        /// The file: customer_id, external_id, first_name, last_name, email, mobile, locale, time_zone, updated_at, attr.NAME
-        file: PathBuf,
-        /// Whose people
-        #[arg(long)]
-        namespace: Option<String>,
-        /// Remove fields that a row does not give
-        #[arg(long, conflicts_with = "aliases_only")]
-        replace: bool,
-        /// The file has identifiers only: customer_id,external_id
-        #[arg(long)]
-        aliases_only: bool,
+    /// Load contacts, or aliases only, from CSV or lines of JSON (also gzipped; `-`: standard input)
+    Import(super::people::ImportArgs),
+    /// Load numbers that must not get promotional SMS, or show the lists there are
+    Ndnc(super::people::NdncArgs),
+    /// How many people in recent events lack an alias, a contact, an address, a name; counts only
+    Coverage {
+        /// How many of the newest events to look at
+        #[arg(long, default_value_t = 1_000)]
+        events: usize,
     },
     /// Counts
     Stats,

@@ -85,6 +85,11 @@ impl Client {
     /// Asks; an answer that is not a success becomes an error with the relay's own words.
     pub(crate) async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
         let bytes = body.map_or_else(Vec::new, |b| serde_json::to_vec(b).unwrap_or_default());
+        self.ask_bytes(method, path, bytes).await
+    }
+
+    /// [`Client::ask`] with a body that is written already.
+    pub(crate) async fn ask_bytes(&self, method: Method, path: &str, bytes: Vec<u8>) -> anyhow::Result<Value> {
         let (status, answer) = match self {
             Self::Daemon(socket) => {
                 let request = request(method, path, &[], bytes)?;

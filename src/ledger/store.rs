@@ -7,6 +7,7 @@
 use std::ops::{Bound, RangeBounds};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
+use std::time::Duration;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use serde::de::DeserializeOwned;
@@ -45,6 +46,10 @@ impl<T> Found<T> {
     }
 }
 
+/// How often, and how long each time, an opening waits for a process that is just ending, or for a child of one that has not
+/// yet let go of the lock it inherited.
+const LOCK_PATIENCE: (u32, Duration) = (25, Duration::from_millis(20));
+
 impl Store {
     pub(super) fn open(
         dir: &Path,
@@ -60,13 +65,23 @@ impl Store {
 
         let made: Vec<&Path> = dir.ancestors().take_while(|path| !path.exists()).collect();
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error)?;
-        let db = Database::builder(dir)
-            .cache_size(options.cache_bytes)
-            // Two: with one, a flush waits behind a long compaction and writers stall.
-            .worker_threads(2)
-            .manual_journal_persist(true)
-            .open()
-            .map_err(open_error)?;
+        let mut patience = LOCK_PATIENCE.0;
+        let db = loop {
+            let opened = Database::builder(dir)
+                .cache_size(options.cache_bytes)
+                // Two: with one, a flush waits behind a long compaction and writers stall.
+                .worker_threads(2)
+                .manual_journal_persist(true)
+                .open();
+            match opened {
+                Ok(db) => break db,
+                Err(fjall::Error::Locked) if patience > 0 => {
+                    patience -= 1;
+                    std::thread::sleep(LOCK_PATIENCE.1);
+                }
+                Err(error) => return Err(open_error(error)),
+            }
+        };
         let spaces = Space::ALL
             .iter()
             .map(|space| {

@@ -111,7 +111,7 @@ pub(super) fn is_name(field: &str) -> bool {
 }
 
 /// False for "NA", ".", "Customer" and the like, and for a name that a mail client would turn into a link.
-fn names_somebody(text: &str) -> bool {
+pub(super) fn names_somebody(text: &str) -> bool {
     let lower = text.to_lowercase();
     let word = lower.trim_matches(|c: char| c == '.' || c == '-' || c == '_' || c.is_whitespace());
     let letters = word.chars().filter(|c| c.is_alphabetic()).count();

@@ -1,23 +1,33 @@
-//! Reading contacts and aliases from CSV files.
+//! Reading contacts and aliases from files of people: CSV or lines of JSON, gzipped or not.
 //!
 //! Promises: constant memory, whatever the file holds; a bad row is a fault with its line and field, and reading
-//! goes on; an empty cell says nothing (it removes nothing).
+//! goes on; an empty cell of CSV and a `null` of JSON say nothing (they remove nothing).
 //! Never: a value of the file in a fault, a copy of the file.
 
 use std::io::{self, Read};
 
-use csv::ByteRecord;
+use serde_json::Value;
 
-use super::{Contact, Learned, NamedAlias, PutMode, Vault, VaultError, contact};
+use super::{Contact, NamedAlias, VaultError, contact, record, store};
 use crate::clock::Time;
 use crate::event::AliasKind;
-use crate::id::Namespace;
 use crate::personal::Personal;
+
+mod column;
+mod numbers;
+mod records;
+mod repeat;
+mod source;
+
+pub use column::{HeaderMap, MapError};
+pub use numbers::{Numbers, push_quoted};
+
+use column::{Column, Draft};
+use records::Found;
+use repeat::Repeats;
 
 /// Longest field, in bytes.
 const FIELD_LIMIT: usize = 8 << 10;
-/// Longest row, in bytes: beyond it a quote was not closed, and the rest of the file would be one field.
-const ROW_LIMIT: u64 = 512 << 10;
 /// How far ahead a clock may be. A time beyond would win over every later change.
 const AHEAD: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
@@ -36,22 +46,69 @@ pub struct Row {
     pub line: u64,
     /// The identifiers, in the order of the columns.
     pub aliases: Vec<NamedAlias>,
-    /// The contact, unless the file is of aliases only.
+    /// The contact, unless the row is of aliases only.
     pub contact: Option<Contact>,
     /// When the row was true.
     pub at: Time,
     /// False if the file did not say when: such a row never brings back somebody who was erased.
     pub dated: bool,
+    /// An identifier that an earlier row had too, and that row's line.
+    pub repeats: Option<(AliasKind, u64)>,
 }
 
 /// A row that was left out. Names line and field, never a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {what}")]
+#[error("line {line}: {fault}")]
 pub struct RowFault {
     /// The line the row began on, from 1.
     pub line: u64,
     /// What is wrong with it.
+    pub fault: Fault,
+}
+
+/// What is wrong with a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The field, as the file names it, if one is to blame.
+    pub field: Option<String>,
+    /// What is wrong: `is not E.164`.
     pub what: String,
+}
+
+impl Fault {
+    /// The fault of a field.
+    pub fn of(field: &str, what: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), what: what.into() }
+    }
+
+    /// The fault of a row as a whole.
+    pub fn row(what: impl Into<String>) -> Self {
+        Self { field: None, what: what.into() }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.field {
+            Some(field) => write!(f, "field `{field}` {}", self.what),
+            None => f.write_str(&self.what),
+        }
+    }
+}
+
+impl From<VaultError> for Fault {
+    fn from(error: VaultError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&VaultError> for Fault {
+    fn from(error: &VaultError) -> Self {
+        match error {
+            VaultError::Invalid { field, expected } => Self::of(field, format!("is not {expected}")),
+            other => Self::row(other.to_string()),
+        }
+    }
 }
 
 /// A file that cannot be imported at all.
@@ -62,160 +119,232 @@ pub enum ImportError {
     Io(#[from] io::Error),
     #[error("file has no header line")]
     Empty,
+    #[error("file is UTF-16 (as spreadsheets save \"Unicode text\"); save it as CSV in UTF-8")]
+    Utf16,
+    #[error("file is one JSON array; give one object per line, without brackets and commas around them")]
+    JsonArray,
     #[error("header line is not UTF-8, or longer than it may be; save the file as CSV in UTF-8, with commas")]
     BadHeader,
-    #[error("column {position} `{header}` is not known; expected {expected}")]
+    #[error("column {position} `{header}` is not known; map it (HEADER=FIELD) or expected {expected}")]
     UnknownColumn { position: usize, header: String, expected: &'static str },
-    #[error("column `{header}` stands there twice")]
+    #[error("column `{header}` stands there twice, or two columns mean the same")]
     DuplicateColumn { header: String },
+    #[error("column `{header}` is mapped and not in the header line")]
+    MissingColumn { header: String },
     #[error("file has {found} of the columns customer_id, external_id, card, card_external_id; needed: {needed}")]
     TooFewIdentifiers { found: usize, needed: usize },
 }
 
-#[derive(Clone, PartialEq, Eq)]
-enum Column {
-    Alias(AliasKind),
-    FirstName,
-    LastName,
-    Email,
-    Mobile,
-    Locale,
-    TimeZone,
-    UpdatedAt,
-    Attribute(String),
+enum Source {
+    Csv { rows: Box<records::Rows>, columns: Vec<(String, Column)> },
+    Json(records::Lines),
 }
 
-/// Rows of a CSV file, one at a time.
-pub struct Import<R> {
-    reader: csv::Reader<Lines<R>>,
-    columns: Vec<(String, Column)>,
+/// Rows of a file, one at a time.
+pub struct Import {
+    source: Source,
+    map: HeaderMap,
     kind: ImportKind,
-    default_at: Time,
-    record: ByteRecord,
+    now: Time,
+    repeats: Repeats,
+    /// Where the last record began.
+    line: u64,
     done: bool,
 }
 
-impl<R: Read> Import<R> {
-    /// Reads the header. `default_updated_at` (usually now) stands in where the file has no `updated_at`, and a
+impl Import {
+    /// Looks at the file and reads its header, if it has one. `now` stands in where a row has no `updated_at`, and a
     /// row more than a day after it is a fault.
-    pub fn open(reader: R, kind: ImportKind, default_updated_at: Time) -> Result<Self, ImportError> {
-        let lines = Lines { inner: reader, left: ROW_LIMIT, last: b'\n', ended: false };
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(lines);
-        let mut record = ByteRecord::new();
-        match reader.read_byte_record(&mut record) {
-            Ok(true) => {}
-            Ok(false) => return Err(ImportError::Empty),
-            Err(error) => {
-                return Err(match error.into_kind() {
-                    csv::ErrorKind::Io(source) if !is_bound(&source) => ImportError::Io(source),
-                    _ => ImportError::BadHeader,
-                });
+    ///
+    /// # Errors
+    /// When the file as a whole cannot be imported.
+    pub fn open(
+        reader: impl Read + Send + 'static,
+        kind: ImportKind,
+        map: HeaderMap,
+        now: Time,
+    ) -> Result<Self, ImportError> {
+        let (text, format) = source::open(Box::new(reader))?;
+        let source = match format {
+            source::Format::JsonLines => Source::Json(records::Lines::new(text)),
+            source::Format::Csv => {
+                let mut rows = records::Rows::new(text);
+                let Found::Record { .. } = rows.read()? else { return Err(ImportError::BadHeader) };
+                let columns = map.columns(rows.fields(), kind)?;
+                let found = columns.iter().filter(|(_, column)| matches!(column, Column::Alias(_))).count();
+                let needed = needed(kind);
+                if found < needed {
+                    return Err(ImportError::TooFewIdentifiers { found, needed });
+                }
+                Source::Csv { rows: Box::new(rows), columns }
             }
-        }
-        let columns = columns(&record, kind)?;
-        let found = columns.iter().filter(|(_, column)| matches!(column, Column::Alias(_))).count();
-        let needed = if kind == ImportKind::Aliases { 2 } else { 1 };
-        if found < needed {
-            return Err(ImportError::TooFewIdentifiers { found, needed });
-        }
-        Ok(Self { reader, columns, kind, default_at: default_updated_at, record, done: false })
+        };
+        Ok(Self { source, map, kind, now, repeats: Repeats::new(), line: 1, done: false })
     }
 
-    /// True if the file has identifiers only: then its rows say who is who, and nothing of anybody.
+    /// True if the file has identifiers only: then its rows say who is who, and nothing of anybody. Lines of JSON
+    /// have no header to tell.
     pub fn has_identifiers_only(&self) -> bool {
-        self.columns.iter().all(|(_, column)| matches!(column, Column::Alias(_) | Column::UpdatedAt))
+        let says_nothing = |column: &Column| matches!(column, Column::Alias(_) | Column::UpdatedAt | Column::Ignored);
+        match &self.source {
+            Source::Csv { columns, .. } => columns.iter().all(|(_, column)| says_nothing(column)),
+            Source::Json(_) => false,
+        }
     }
 
-    fn row(&self, line: u64) -> Result<Row, String> {
-        if self.record.len() != self.columns.len() {
-            return Err(format!("has {} fields, the header has {}", self.record.len(), self.columns.len()));
+    /// False once the file held so many identifiers that repeated ones are no longer looked for.
+    pub fn looks_for_repeats(&self) -> bool {
+        !self.repeats.is_full()
+    }
+
+    fn find(&mut self) -> io::Result<Found> {
+        match &mut self.source {
+            Source::Csv { rows, .. } => rows.read(),
+            Source::Json(lines) => lines.read(),
         }
-        let mut aliases = Vec::new();
-        let mut contact = Contact { updated_at: self.default_at, ..Contact::default() };
-        let mut dated = false;
-        for ((name, column), bytes) in self.columns.iter().zip(&self.record) {
-            if bytes.len() > FIELD_LIMIT {
-                return Err(format!("field `{name}` is longer than {FIELD_LIMIT} bytes"));
-            }
-            let text = std::str::from_utf8(bytes).map_err(|_| format!("field `{name}` is not UTF-8"))?.trim();
-            if text.is_empty() {
-                continue;
-            }
-            match column {
-                Column::Alias(kind) => aliases.push(NamedAlias { kind: *kind, value: Personal::new(text) }),
-                Column::FirstName => contact.first_name = Some(Personal::new(text)),
-                Column::LastName => contact.last_name = Some(Personal::new(text)),
-                Column::Email => contact.email = Some(Personal::new(text)),
-                Column::Mobile => contact.mobile = Some(Personal::new(text)),
-                Column::Locale => contact.locale = Some(text.to_owned()),
-                Column::TimeZone => contact.time_zone = Some(text.to_owned()),
-                Column::Attribute(name) => {
-                    contact.attributes.insert(name.clone(), Personal::new(text));
-                }
-                Column::UpdatedAt => {
-                    dated = true;
-                    contact.updated_at = time_of(text, self.default_at)
-                        .map_err(|expected| format!("field `{name}` is not {expected}"))?;
-                }
-            }
+    }
+
+    fn row(&mut self, line: u64) -> Result<Row, Fault> {
+        let mut draft = Draft::new(self.now);
+        match &self.source {
+            Source::Csv { rows, columns } => csv_row(&mut draft, rows, columns)?,
+            Source::Json(lines) => json_row(&mut draft, lines.bytes(), &self.map)?,
         }
+        let draft_says_nothing = matches!(self.source, Source::Json(_)) && draft.says_nothing();
+        let Draft { aliases, contact, dated, .. } = draft;
         let at = contact.updated_at;
         let contact = match self.kind {
-            ImportKind::Aliases if aliases.len() < 2 => return Err("has fewer than two identifiers".into()),
+            ImportKind::Contacts if draft_says_nothing => {
+                return Err(Fault::row("says who is who and nothing else; import such a file with --aliases-only"));
+            }
+            _ if aliases.is_empty() => return Err(Fault::row("has no identifier")),
+            ImportKind::Aliases if aliases.len() < 2 => return Err(Fault::row("has fewer than two identifiers")),
             ImportKind::Aliases => None,
-            ImportKind::Contacts if aliases.is_empty() => return Err("has no identifier".into()),
-            ImportKind::Contacts => Some(contact::normalise(contact).map_err(|fault| fault.to_string())?),
+            ImportKind::Contacts => Some(fitting(contact)?),
         };
-        Ok(Row { line, aliases, contact, at, dated })
+        let repeats = self.repeated(&aliases, line);
+        Ok(Row { line, aliases, contact, at, dated, repeats })
+    }
+
+    /// In a file of contacts nobody stands twice. In a file of aliases cards are listed one by one, each with the id
+    /// of its bearer; only a row of both ids says something that another row could say otherwise.
+    fn repeated(&mut self, aliases: &[NamedAlias], line: u64) -> Option<(AliasKind, u64)> {
+        let has = |kind| aliases.iter().any(|alias| alias.kind == kind);
+        if self.kind == ImportKind::Aliases && !(has(AliasKind::CustomerId) && has(AliasKind::ExternalId)) {
+            return None;
+        }
+        let mut found = None;
+        for alias in aliases {
+            let before = self.repeats.note(alias.kind.as_str(), alias.value.expose(), line);
+            found = found.or(before.filter(|before| *before != line).map(|before| (alias.kind, before)));
+        }
+        found
+    }
+
+    fn too_long(&self, field: usize) -> Fault {
+        match &self.source {
+            Source::Csv { columns, .. } => match columns.get(field) {
+                Some((name, _)) => Fault::of(name, format!("is longer than {FIELD_LIMIT} bytes")),
+                None => Fault::row(format!("has {field} fields or more, the header has {}", columns.len())),
+            },
+            Source::Json(_) => Fault::row(format!("is longer than {} bytes", records::LINE_LIMIT)),
+        }
     }
 }
 
-impl<R: Read> Iterator for Import<R> {
+impl Iterator for Import {
     type Item = Result<Row, RowFault>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.done {
             return None;
         }
-        self.reader.get_mut().left = ROW_LIMIT;
-        let before = self.reader.position().line();
-        match self.reader.read_byte_record(&mut self.record) {
-            Ok(true) => {
-                // Counted back from the end: the parser's own position is before any blank lines.
-                let within = self.record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
-                let line = self.reader.position().line().saturating_sub(1 + within);
-                Some(self.row(line).map_err(|what| RowFault { line, what }))
+        let (line, fault) = match self.find() {
+            Ok(Found::Record { line }) => {
+                self.line = line;
+                return Some(self.row(line).map_err(|fault| RowFault { line, fault }));
             }
-            Ok(false) => {
+            Ok(Found::TooLong { line, field }) => return Some(Err(RowFault { line, fault: self.too_long(field) })),
+            Ok(Found::End) => {
                 self.done = true;
-                None
+                return None;
             }
-            Err(error) => {
-                self.done = true;
-                let what = match error.into_kind() {
-                    csv::ErrorKind::Io(source) if is_bound(&source) => {
-                        format!("row is longer than {ROW_LIMIT} bytes (a quote that is not closed?); reading ends here")
-                    }
-                    csv::ErrorKind::Io(source) => format!("file cannot be read further: {source}"),
-                    _ => "file cannot be read further".into(),
-                };
-                Some(Err(RowFault { line: before, what }))
-            }
-        }
+            Ok(Found::Lost { line }) => (line, "has a quote that is not closed; reading ends here".to_owned()),
+            Err(error) => (self.line, format!("after this line the file cannot be read: {error}")),
+        };
+        self.done = true;
+        Some(Err(RowFault { line, fault: Fault::row(fault) }))
     }
 }
 
-impl Vault {
-    /// Puts or links one row: fields that the file does not name, or leaves empty, stay. Written, not yet synced.
-    pub fn apply_row(&self, namespace: &Namespace, row: Row) -> Result<Learned, VaultError> {
-        if !row.dated && self.is_erased(namespace, &row.aliases)? {
-            return Ok(Learned { erased: true, ..Learned::default() });
-        }
-        match row.contact {
-            Some(contact) => self.put(namespace, &row.aliases, contact, PutMode::Patch),
-            None => self.link(namespace, &row.aliases, row.at),
+fn needed(kind: ImportKind) -> usize {
+    if kind == ImportKind::Aliases { 2 } else { 1 }
+}
+
+fn csv_row(draft: &mut Draft, rows: &records::Rows, columns: &[(String, Column)]) -> Result<(), Fault> {
+    if rows.fields().len() != columns.len() {
+        return Err(Fault::row(format!("has {} fields, the header has {}", rows.fields().len(), columns.len())));
+    }
+    for ((name, column), bytes) in columns.iter().zip(rows.fields()) {
+        let text = std::str::from_utf8(bytes).map_err(|_| Fault::of(name, "is not UTF-8"))?;
+        if !text.trim().is_empty() {
+            draft.set(name, column, text)?;
         }
     }
+    Ok(())
+}
+
+fn json_row(draft: &mut Draft, line: &[u8], map: &HeaderMap) -> Result<(), Fault> {
+    let value: Value =
+        serde_json::from_slice(line).map_err(|e| Fault::row(format!("is not JSON at column {}", e.column())))?;
+    let Value::Object(fields) = value else { return Err(Fault::row("is not a JSON object")) };
+    for (name, value) in &fields {
+        if name == "attributes" {
+            let Value::Object(attributes) = value else { return Err(Fault::of(name, "is not an object")) };
+            for (attribute, value) in attributes {
+                let path = format!("attr.{attribute}");
+                json_field(draft, &path, Column::named(&path), value)?;
+            }
+        } else {
+            json_field(draft, name, map.column(name), value)?;
+        }
+    }
+    // The fields of an object have no order, and the first identifier decides who it is.
+    draft.aliases.sort_by_key(|alias| alias.kind);
+    Ok(())
+}
+
+fn json_field(draft: &mut Draft, name: &str, column: Option<Column>, value: &Value) -> Result<(), Fault> {
+    let shown = column::plain_name(name);
+    let column = column.ok_or_else(|| {
+        Fault::of(shown, format!("is not known; map it or expected {}", column::expected(ImportKind::Contacts)))
+    })?;
+    let text = match value {
+        _ if column == Column::Ignored => return Ok(()),
+        Value::Null => return Ok(()),
+        Value::String(text) => return draft.set(shown, &column, text),
+        Value::Number(number) => Personal::new(number.to_string()),
+        Value::Bool(truth) => Personal::new(truth.to_string()),
+        Value::Array(many) if matches!(column, Column::Alias(_)) && many.iter().all(|one| !one.is_array()) => {
+            return many.iter().try_for_each(|one| json_field(draft, name, Some(column.clone()), one));
+        }
+        Value::Array(_) | Value::Object(_) => return Err(Fault::of(shown, "is not a text, number or truth value")),
+    };
+    draft.set(shown, &column, text.expose())
+}
+
+/// The contact in its stored form, if it fits into a record.
+fn fitting(given: Contact) -> Result<Contact, Fault> {
+    let contact = contact::normalise(given)?;
+    let held: usize = contact.attributes.iter().map(|(name, value)| name.len() + value.expose().len()).sum();
+    // Short contacts fit whatever their letters take when written.
+    if held > store::RECORD_LIMIT / 8 {
+        let size = record::write_contact(&contact)?.len();
+        if size > store::PLAIN_LIMIT {
+            return Err(VaultError::TooLarge { size, limit: store::PLAIN_LIMIT }.into());
+        }
+    }
+    Ok(contact)
 }
 
 /// Reads a time; the error says what was expected.
@@ -226,103 +355,6 @@ pub(super) fn time_of(text: &str, now: Time) -> Result<Time, &'static str> {
     let stamp = text.parse::<jiff::Timestamp>().ok().or_else(|| day().map(|zoned| zoned.timestamp()));
     let time = Time::from(stamp.ok_or("a time like 2027-01-31T08:00:00Z or a date like 2027-01-31")?);
     if time > now.plus(AHEAD) { Err("in the past") } else { Ok(time) }
-}
-
-fn columns(header: &ByteRecord, kind: ImportKind) -> Result<Vec<(String, Column)>, ImportError> {
-    let mut columns: Vec<(String, Column)> = Vec::with_capacity(header.len());
-    for (position, bytes) in header.iter().enumerate() {
-        let name = std::str::from_utf8(bytes).map_err(|_| ImportError::BadHeader)?.trim();
-        if name.len() > FIELD_LIMIT {
-            return Err(ImportError::BadHeader);
-        }
-        let column = column(name)
-            .filter(|column| kind == ImportKind::Contacts || matches!(column, Column::Alias(_) | Column::UpdatedAt));
-        let Some(column) = column else {
-            // A file without a header line begins with a person: say no more of it than a word of a header has.
-            let shown = name.len() <= 32
-                && name.bytes().all(|b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'.' | b'-' | b' '));
-            let header = if shown { name.to_owned() } else { "(not a plain name)".to_owned() };
-            let expected = match kind {
-                ImportKind::Contacts => {
-                    "customer_id, external_id, card, card_external_id, first_name, last_name, email, mobile, locale, \
-                     time_zone, updated_at, attr.<name>"
-                }
-                ImportKind::Aliases => "customer_id, external_id, card, card_external_id, updated_at",
-            };
-            return Err(ImportError::UnknownColumn { position: position + 1, header, expected });
-        };
-        if columns.iter().any(|(_, known)| *known == column) {
-            return Err(ImportError::DuplicateColumn { header: name.to_owned() });
-        }
-        columns.push((name.to_owned(), column));
-    }
-    Ok(columns)
-}
-
-fn column(name: &str) -> Option<Column> {
-    Some(match name {
-        "customer_id" => Column::Alias(AliasKind::CustomerId),
-        "external_id" => Column::Alias(AliasKind::ExternalId),
-        "card" => Column::Alias(AliasKind::Card),
-        "card_external_id" => Column::Alias(AliasKind::CardExternalId),
-        "first_name" => Column::FirstName,
-        "last_name" => Column::LastName,
-        "email" => Column::Email,
-        "mobile" => Column::Mobile,
-        "locale" => Column::Locale,
-        "time_zone" => Column::TimeZone,
-        "updated_at" => Column::UpdatedAt,
-        _ => Column::Attribute(name.strip_prefix("attr.").filter(|rest| (1..=64).contains(&rest.len()))?.to_owned()),
-    })
-}
-
-/// Makes every line end a `\n`, the last one included, so that rows can be told their lines; and fails when one
-/// row takes more than its share, since the parser itself would grow without end.
-struct Lines<R> {
-    inner: R,
-    left: u64,
-    /// The byte before, as it came.
-    last: u8,
-    ended: bool,
-}
-
-const BOUND: &str = "row too long";
-
-impl<R: Read> Read for Lines<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.left == 0 {
-            return Err(io::Error::other(BOUND));
-        }
-        loop {
-            let read = self.inner.read(buffer)?;
-            self.left = self.left.saturating_sub(read as u64);
-            if read == 0 {
-                let owed = !buffer.is_empty()
-                    && !std::mem::replace(&mut self.ended, true)
-                    && !matches!(self.last, b'\n' | b'\r');
-                if owed {
-                    buffer[0] = b'\n';
-                }
-                return Ok(usize::from(owed));
-            }
-            let mut kept = 0;
-            for at in 0..read {
-                let byte = buffer[at];
-                if !(byte == b'\n' && self.last == b'\r') {
-                    buffer[kept] = if byte == b'\r' { b'\n' } else { byte };
-                    kept += 1;
-                }
-                self.last = byte;
-            }
-            if kept > 0 {
-                return Ok(kept);
-            }
-        }
-    }
-}
-
-fn is_bound(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.to_string() == BOUND)
 }
 
 #[cfg(test)]

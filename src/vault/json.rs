@@ -6,6 +6,7 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
+use super::find::identifiers;
 use super::import::{Row, time_of};
 use super::record::Text;
 use super::{Contact, ContactId, NamedAlias, Vault, VaultError};
@@ -155,20 +156,11 @@ impl Vault {
     pub fn person_json(&self, id: ContactId) -> Result<Option<Value>, VaultError> {
         let Some(person) = self.0.store.person(id)? else { return Ok(None) };
         let contact = self.contact(id)?.map(|contact| contact_json(&contact));
-        let identifiers: Vec<_> = person
-            .aliases
-            .iter()
-            .filter(|entry| !entry.own)
-            .map(|entry| {
-                let value = entry.raw.as_ref().map(|raw| raw.0.expose());
-                json!({"kind": entry.kind, "value": value, "hash": entry.hash, "at": entry.at.to_string()})
-            })
-            .collect();
         let marks: Vec<_> =
             person.marks.iter().map(|mark| json!({"channel": mark.channel, "at": mark.at.to_string()})).collect();
         Ok(Some(json!({
             "namespace": person.namespace,
-            "identifiers": identifiers,
+            "identifiers": identifiers(&person),
             "contact": contact,
             "suppressed": marks,
         })))

@@ -67,6 +67,16 @@ impl Vault {
         Ok(false)
     }
 
+    /// True if any of the unique ones leads to a person, of whom the brand may have told nothing.
+    pub fn knows_alias(&self, aliases: &[Alias]) -> Result<bool, VaultError> {
+        for alias in aliases.iter().filter(|alias| alias.kind.is_unique()) {
+            if self.0.store.link(alias.hash)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn any_erased(&self, aliases: &[Alias]) -> Result<bool, VaultError> {
         for alias in aliases {
             if self.0.store.tombstone(alias.hash)?.is_some() {

@@ -25,6 +25,8 @@ use crate::seal::{Keyring, OpenError, Sealer};
 
 /// Sealed records above this are refused: sled puts very large pages into files of their own.
 pub(super) const RECORD_LIMIT: usize = 32 << 10;
+/// The same before sealing.
+pub(super) const PLAIN_LIMIT: usize = RECORD_LIMIT - Sealer::OVERHEAD;
 
 /// sled's background work may hold its lock for a moment after the last handle is gone.
 const LOCK_PATIENCE: (u32, Duration) = (25, Duration::from_millis(20));
@@ -43,6 +45,8 @@ pub(super) enum Table {
     Shared = b's' as isize,
     /// Alias to the time its person was erased.
     Tombstone = b't' as isize,
+    /// Edition of a list and number, for numbers that must not get promotional messages.
+    Barred = b'b' as isize,
 }
 
 impl Table {
@@ -54,6 +58,7 @@ impl Table {
             Self::Unique => b"unique",
             Self::Shared => b"shared",
             Self::Tombstone => b"tombstone",
+            Self::Barred => b"barred",
         }
     }
 
@@ -150,14 +155,25 @@ impl Store {
 
     /// Everybody who shares this phone or mail address.
     pub(super) fn sharers(&self, hash: KeyedHash) -> Result<BTreeSet<ContactId>, VaultError> {
+        self.some_sharers(hash, usize::MAX)
+    }
+
+    /// At most `most` of them: a till's number may have a hundred thousand.
+    pub(super) fn some_sharers(&self, hash: KeyedHash, most: usize) -> Result<BTreeSet<ContactId>, VaultError> {
         let mut found = BTreeSet::new();
-        for pair in self.db.scan_prefix(Table::Shared.key(&hash.0)) {
+        for pair in self.db.scan_prefix(Table::Shared.key(&hash.0)).take(most) {
             let (key, _) = pair.map_err(store_error)?;
             if let Some(id) = key.last_chunk::<16>() {
                 found.insert(ContactId(*id));
             }
         }
         Ok(found)
+    }
+
+    /// At most `most` keys of a table that begin so, without the table's own byte.
+    pub(super) fn some_keys(&self, table: Table, begin: &[u8], most: usize) -> Result<Vec<Vec<u8>>, VaultError> {
+        let keys = self.db.scan_prefix(table.key(begin)).keys().take(most);
+        keys.map(|key| key.map(|key| key[1..].to_vec()).map_err(store_error)).collect()
     }
 
     /// Every key, for tests that look at the whole.
@@ -232,7 +248,7 @@ impl Batch<'_> {
     pub(super) fn put(&mut self, table: Table, key: &[u8], plain: &[u8]) -> Result<(), VaultError> {
         let sealed = self.store.sealer.seal(&[table.name(), key], plain);
         if sealed.len() > RECORD_LIMIT {
-            return Err(VaultError::TooLarge { size: plain.len(), limit: RECORD_LIMIT - Sealer::OVERHEAD });
+            return Err(VaultError::TooLarge { size: plain.len(), limit: PLAIN_LIMIT });
         }
         self.writes.insert(table.key(key), sealed);
         Ok(())

@@ -6,7 +6,10 @@ use std::path::Path;
 use super::*;
 use crate::id::KeyedHasher;
 
+mod barred;
 mod disk;
+mod find;
+mod many;
 mod meaning;
 mod model;
 

@@ -66,6 +66,13 @@ impl Installation {
         self.command(arguments).stdin(Stdio::null()).output().expect("the binary runs")
     }
 
+    /// Starts a command and leaves it to the test, with a pipe to its standard input.
+    pub fn begin(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("the binary starts")
+    }
+
     /// Runs a command that must succeed; what it printed.
     pub fn must(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);

@@ -1,0 +1,99 @@
+//! People by phone or mail address: a caller, a STOP, a request for access comes with a number and not with an id.
+//!
+//! Promises: everybody who has the number now or had it in an event, since families share phones; however the number is
+//! written; at most as many as were asked for.
+//! Never: a name or an address in an answer: identifiers only; a write.
+
+use serde_json::{Value, json};
+
+use super::record::Person;
+use super::{ContactId, Vault, VaultError};
+use crate::event::{Alias, AliasKind, alias_hash};
+use crate::id::Namespace;
+use crate::personal::Personal;
+
+/// What people are looked for by.
+#[derive(Clone)]
+pub enum Reach {
+    /// A phone number: `+91 98123 45678`, `919812345678`, `00919812345678`.
+    Phone(Personal),
+    /// A mail address in any case.
+    Email(Personal),
+}
+
+/// Somebody who can be reached so, or could.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// Who.
+    pub id: ContactId,
+    /// True if the contact has this number or address now; false if only an event once said so.
+    pub current: bool,
+}
+
+impl Vault {
+    /// At most `most` people, and whether there are more. Nobody, if what was given is no number or no address.
+    pub fn find(&self, namespace: &Namespace, reach: &Reach, most: usize) -> Result<(Vec<Reached>, bool), VaultError> {
+        let store = &self.0.store;
+        let mut found: Vec<Reached> = Vec::new();
+        for alias in self.aliases_of(namespace, reach) {
+            for id in store.some_sharers(alias.hash, most + 1)? {
+                let Some(person) = store.person(id)? else { continue };
+                let current = person.aliases.iter().any(|entry| entry.own && entry.alias() == alias);
+                match found.iter_mut().find(|other| other.id == id) {
+                    Some(known) => known.current |= current,
+                    None => found.push(Reached { id, current }),
+                }
+            }
+        }
+        let more = found.len() > most;
+        found.truncate(most);
+        Ok((found, more))
+    }
+
+    /// A person's identifiers: kind, the identifier where it was told, its keyed hash.
+    pub fn identifiers_json(&self, id: ContactId) -> Result<Option<Value>, VaultError> {
+        Ok(self.0.store.person(id)?.as_ref().map(|person| Value::Array(identifiers(person))))
+    }
+
+    /// Every form in which the index may hold it: as the contact's own, and as events wrote it.
+    fn aliases_of(&self, namespace: &Namespace, reach: &Reach) -> Vec<Alias> {
+        let (kind, forms) = match reach {
+            Reach::Phone(given) => (AliasKind::Mobile, phone_forms(given)),
+            Reach::Email(given) => {
+                let lower = Personal::new(given.expose().trim().to_lowercase());
+                (AliasKind::Email, vec![Personal::new(given.expose().trim()), lower])
+            }
+        };
+        let mut aliases: Vec<Alias> = Vec::new();
+        for form in forms.iter().filter(|form| !form.is_blank()) {
+            let alias = Alias { kind, hash: alias_hash(&self.0.store.keys, namespace, kind, form.expose()) };
+            if !aliases.contains(&alias) {
+                aliases.push(alias);
+            }
+        }
+        aliases
+    }
+}
+
+fn phone_forms(given: &Personal) -> Vec<Personal> {
+    let digits = Personal::new(given.expose().chars().filter(char::is_ascii_digit).collect::<String>());
+    let digits = match given.expose().trim_start().starts_with('+') {
+        true => digits.expose(),
+        false => digits.expose().strip_prefix("00").unwrap_or(digits.expose()),
+    };
+    if digits.is_empty() {
+        return Vec::new();
+    }
+    vec![Personal::new(format!("+{digits}")), Personal::new(digits)]
+}
+
+/// Identifiers that a person bears; those of their own addresses are not among them.
+pub(super) fn identifiers(person: &Person) -> Vec<Value> {
+    let borne = person.aliases.iter().filter(|entry| !entry.own);
+    borne
+        .map(|entry| {
+            let value = entry.raw.as_ref().map(|raw| raw.0.expose());
+            json!({"kind": entry.kind, "value": value, "hash": entry.hash, "at": entry.at.to_string()})
+        })
+        .collect()
+}

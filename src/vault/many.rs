@@ -1,0 +1,208 @@
+//! Many people in few batches: what an import and a bulk call do.
+//!
+//! Promises: means exactly what putting them one by one means, in their order; a bad row is its own fault.
+//! Never: a batch so long that other writers starve.
+//!
+//! Each batch of sled rolls its log buffer twice, which is two writes that are waited for: one batch for each person
+//! would cost a million people two million writes.
+
+use super::draft::Draft;
+use super::link::{self, Name, United};
+use super::{Contact, Learned, NamedAlias, PutMode, Vault, VaultError, contact};
+use crate::event::Alias;
+use crate::id::Namespace;
+
+/// People put in one batch.
+const AT_ONCE: usize = 250;
+
+/// One of many.
+pub struct PutRow {
+    /// Their identifiers.
+    pub aliases: Vec<NamedAlias>,
+    /// What is known of them; only its time counts where identifiers alone are linked.
+    pub contact: Contact,
+    /// False if the time is not the row's own: then it brings nobody back who was erased.
+    pub dated: bool,
+}
+
+/// What a row does with what is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutHow {
+    /// Puts the contact.
+    Contact(PutMode),
+    /// Links the identifiers.
+    Aliases,
+}
+
+/// What putting many did.
+#[derive(Default)]
+pub struct ManyPut {
+    /// For each row what was linked, or why it was refused. Whom it woke is told once, for all.
+    pub rows: Vec<Result<Learned, VaultError>>,
+    /// Aliases that now lead to a contact and did not before.
+    pub woken: Vec<Alias>,
+    /// True if anything was written: a [`Vault::sync`] is owed.
+    pub dirty: bool,
+}
+
+/// A row that may be put.
+struct Fit<'r> {
+    at: usize,
+    names: Vec<Name>,
+    contact: Contact,
+    row: &'r PutRow,
+}
+
+impl Vault {
+    /// Puts or links rows in their order. Written, not yet synced.
+    ///
+    /// # Errors
+    /// When the vault is at fault; rows before that may be stored. The fault of a row is in its result.
+    pub fn put_many(&self, namespace: &Namespace, rows: &[PutRow], how: PutHow) -> Result<ManyPut, VaultError> {
+        let mut done = ManyPut::default();
+        for rows in rows.chunks(AT_ONCE) {
+            let first = done.rows.len();
+            let mut fit = Vec::with_capacity(rows.len());
+            for (at, row) in rows.iter().enumerate() {
+                match self.fit(namespace, row, how) {
+                    Ok((names, contact)) => {
+                        fit.push(Fit { at: first + at, names, contact, row });
+                        done.rows.push(Ok(Learned::default()));
+                    }
+                    Err(fault) => done.rows.push(Err(fault)),
+                }
+            }
+            if !self.put_together(namespace, &fit, how, &mut done)? {
+                for one in fit.chunks(1) {
+                    self.put_alone(namespace, one, how, &mut done)?;
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    fn fit(&self, namespace: &Namespace, row: &PutRow, how: PutHow) -> Result<(Vec<Name>, Contact), VaultError> {
+        let contact = match how {
+            PutHow::Contact(_) => contact::normalise(row.contact.clone())?,
+            PutHow::Aliases => Contact { updated_at: row.contact.updated_at, ..Contact::default() },
+        };
+        Ok((self.names(namespace, &row.aliases)?, contact))
+    }
+
+    /// All in one batch; false, and nothing changed, if one of them cannot be put with others.
+    fn put_together(
+        &self,
+        namespace: &Namespace,
+        rows: &[Fit<'_>],
+        how: PutHow,
+        done: &mut ManyPut,
+    ) -> Result<bool, VaultError> {
+        let mut ends = Vec::with_capacity(rows.len());
+        let put = self.change(|draft| {
+            for fit in rows {
+                match put_row(draft, namespace, fit, how)? {
+                    Some(united) => ends.push((fit.at, united)),
+                    None => {
+                        ends.clear();
+                        draft.abandon();
+                        break;
+                    }
+                }
+            }
+            Ok(United::default())
+        });
+        let learned = match put {
+            // A person with too many long names, together with the rest: the fault is told when they are alone.
+            Err(fault) if fault.is_of_the_record() && rows.len() > 1 => return Ok(false),
+            put => put?,
+        };
+        if ends.len() < rows.len() {
+            return Ok(false);
+        }
+        for (at, united) in ends {
+            done.rows[at] = Ok(told(&united));
+        }
+        done.add(learned);
+        Ok(true)
+    }
+
+    fn put_alone(
+        &self,
+        namespace: &Namespace,
+        one: &[Fit<'_>],
+        how: PutHow,
+        done: &mut ManyPut,
+    ) -> Result<(), VaultError> {
+        match self.put_together(namespace, one, how, done) {
+            Ok(true) => {}
+            // It would have touched somebody who was erased, and was undone.
+            Ok(false) => done.rows[one[0].at] = Ok(Learned { erased: true, ..Learned::default() }),
+            Err(fault) if fault.is_of_the_record() => done.rows[one[0].at] = Err(fault),
+            Err(fault) => return Err(fault),
+        }
+        Ok(())
+    }
+}
+
+impl ManyPut {
+    fn add(&mut self, learned: Learned) {
+        self.woken.extend(learned.woken);
+        self.dirty |= learned.dirty;
+    }
+}
+
+fn told(united: &United) -> Learned {
+    Learned { linked: united.linked, conflicts: united.conflicts, erased: united.erased, ..Learned::default() }
+}
+
+/// `None` if the change has to be undone as a whole.
+fn put_row(
+    draft: &mut Draft<'_>,
+    namespace: &Namespace,
+    fit: &Fit<'_>,
+    how: PutHow,
+) -> Result<Option<United>, VaultError> {
+    if !fit.row.dated {
+        for name in &fit.names {
+            let hash = name.alias.hash;
+            if draft.tombstone(hash)?.is_some() && draft.link(hash)?.is_none() {
+                return Ok(Some(United { erased: true, ..United::default() }));
+            }
+        }
+    }
+    match how {
+        PutHow::Contact(mode) => put_contact(draft, namespace, &fit.names, fit.contact.clone(), mode),
+        PutHow::Aliases if fit.names.len() < 2 => Ok(Some(United::default())),
+        PutHow::Aliases => link::unite(draft, namespace, &fit.names, fit.contact.updated_at, false).map(Some),
+    }
+}
+
+/// Puts one contact under its names. `None` if it would stand behind a name of somebody who was erased: then the change
+/// has to be undone.
+pub(super) fn put_contact(
+    draft: &mut Draft<'_>,
+    namespace: &Namespace,
+    names: &[Name],
+    contact: Contact,
+    mode: PutMode,
+) -> Result<Option<United>, VaultError> {
+    let at = contact.updated_at;
+    let united = link::unite(draft, namespace, names, at, true)?;
+    let Some(id) = united.id else { return Ok(Some(united)) };
+    let old = draft.contact(id)?.cloned();
+    if old.is_none() && united.erased {
+        // Where a name was erased nothing was linked, so nothing is to be undone.
+        return Ok(Some(United { erased: true, ..United::default() }));
+    }
+    if old.is_none() && draft.buried(id, at)? {
+        return Ok(None);
+    }
+    if old.as_ref().is_none_or(|old| old.updated_at <= at) {
+        let new = contact::put_over(old.as_ref(), contact, mode);
+        if !old.is_some_and(|old| contact::same(&old, &new)) {
+            draft.set_contact(id, Some(new))?;
+            link::index_addresses(draft, id)?;
+        }
+    }
+    Ok(Some(united))
+}
