@@ -125,6 +125,10 @@ pub enum ImportError {
     JsonArray,
     #[error("header line is not UTF-8, or longer than it may be; save the file as CSV in UTF-8, with commas")]
     BadHeader,
+    #[error(
+        "the first line is no header: none of its columns is known; put one on top, map it (HEADER=FIELD), or expected {expected}"
+    )]
+    NotAHeader { expected: &'static str },
     #[error("column {position} `{header}` is not known; map it (HEADER=FIELD) or expected {expected}")]
     UnknownColumn { position: usize, header: String, expected: &'static str },
     #[error("column `{header}` stands there twice, or two columns mean the same")]

@@ -155,12 +155,16 @@ fn load(relay: &Installation, heard: &mut Heard, elsewhere: &Path) {
         format!("{header}\n{CUSTOMER},{EXTERNAL},{FIRST},{LAST},{EMAIL} {FIRST},+{MOBILE}x\n{FIRST},{LAST},{EMAIL}\n"),
     );
     let headless = write("headless.csv", format!("{CUSTOMER},{EXTERNAL},{FIRST},{LAST},{EMAIL},+{MOBILE}\n"));
+    let named_first = write("named-first.csv", format!("{FIRST},{LAST},{EXTERNAL}\n"));
+    let numbers = write("numbers.csv", format!("phone\n+{MOBILE}\n{EMAIL}\n{FIRST}\n"));
     let contact = json!({"external_id": EXTERNAL, "first_name": FIRST, "mobile": format!("+{MOBILE} {FIRST}")});
     let invalid = write("invalid.json", contact.to_string());
     let unknown = write("unknown.json", json!({"external_id": EXTERNAL, FIRST: EMAIL}).to_string());
     let torn = write("torn.json", format!("{{\"external_id\": \"{EXTERNAL}\", {EMAIL}"));
     assert!(heard.run(relay, &["vault", "import", &good]));
-    for arguments in [["vault", "import", &bad], ["vault", "import", &headless]] {
+    assert!(!heard.run(relay, &["vault", "ndnc", &numbers]), "two of its lines are no numbers");
+    assert!(heard.run(relay, &["vault", "ndnc"]));
+    for arguments in [["vault", "import", &bad], ["vault", "import", &headless], ["vault", "import", &named_first]] {
         assert!(!heard.run(relay, &arguments), "{arguments:?} is refused");
     }
     for file in [&invalid, &unknown, &torn] {
@@ -256,8 +260,25 @@ async fn look(relay: &Installation, heard: &mut Heard) {
     heard.run_twice(relay, &["quarantine", "show", &seq(0)]);
     assert!(heard.run(relay, &["quarantine", "redrive", &seq(0)]));
     assert!(heard.run(relay, &["quarantine", "drop", &seq(1)]));
+    let as_resource = format!("/v1/customers/external_id:{EXTERNAL}");
+    let person = json!({"first_name": FIRST, "email": EMAIL, "mobile": format!("+{MOBILE}")});
+    assert_eq!(heard.ask(relay, "PATCH", &as_resource, Some(person)).await.0, 200);
+    for (method, path, body) in [
+        ("PUT", as_resource.clone(), json!({"mobile": format!("{MOBILE} {FIRST}")})),
+        ("PUT", format!("/v1/customers/email:{EMAIL}"), json!({})),
+        ("GET", format!("/v1/customers/mobile:{MOBILE}"), Value::Null),
+        ("POST", "/v1/customers:bulk".to_owned(), json!([FIRST, EMAIL])),
+        ("POST", "/v1/vault/find".to_owned(), json!({"phone": MOBILE, "email": EMAIL, "by": FIRST})),
+        ("POST", "/v1/vault/lists".to_owned(), json!({"list": EMAIL})),
+    ] {
+        let body = (!body.is_null()).then_some(body);
+        assert!(heard.ask(relay, method, &path, body).await.0 >= 400, "{method} is refused");
+    }
+    heard.run_twice(relay, &["vault", "coverage"]);
+    assert!(!heard.run(relay, &["vault", "find", "--email", &format!("no{EMAIL}")]));
     // The audited exits: their answers show the person, what they leave behind must not.
     assert!(relay.must(&["vault", "get", &customer]).contains(FIRST));
+    assert!(relay.must(&["vault", "find", "--phone", &format!("+{MOBILE}")]).contains(EXTERNAL));
     relay.must(&["quarantine", "show", &seq(2), "--reveal"]);
 }
 
@@ -354,6 +375,9 @@ async fn a_planted_person_is_found_in_nothing_the_relay_writes_or_says() {
         r#""action":"quarantine.redrive""#,
         r#""action":"quarantine.drop""#,
         r#""action":"vault.import""#,
+        r#""action":"vault.find""#,
+        r#""action":"vault.put""#,
+        r#""action":"vault.list.finish""#,
         r#""action":"vault.delete""#,
         r#""who":"local socket uid "#,
         r#""who":"own process uid "#,

@@ -109,9 +109,15 @@ impl HeaderMap {
         header: impl Iterator<Item = &'a [u8]>,
         kind: ImportKind,
     ) -> Result<Vec<(String, Column)>, ImportError> {
+        let names = header
+            .map(|bytes| std::str::from_utf8(bytes).map(str::trim).map_err(|_| ImportError::BadHeader))
+            .collect::<Result<Vec<_>, _>>()?;
+        if !names.iter().any(|name| self.column(name).is_some()) {
+            // It looks like a first row: what stands there may be somebody.
+            return Err(ImportError::NotAHeader { expected: expected(kind) });
+        }
         let mut columns: Vec<(String, Column)> = Vec::new();
-        for (position, bytes) in header.enumerate() {
-            let name = std::str::from_utf8(bytes).map_err(|_| ImportError::BadHeader)?.trim();
+        for (position, name) in names.into_iter().enumerate() {
             let Some(column) = self.column(name).filter(|column| column.fits(kind)) else {
                 let header = plain_name(name).to_owned();
                 return Err(ImportError::UnknownColumn { position: position + 1, header, expected: expected(kind) });

@@ -6,7 +6,7 @@
 use std::io::Read;
 
 use super::records::{Found, Rows};
-use super::{Fault, ImportError, RowFault, column, source};
+use super::{Fault, ImportError, RowFault, source};
 use crate::personal::Personal;
 
 /// Headers that mean the number.
@@ -51,10 +51,7 @@ impl Numbers {
                 return Err(ImportError::MissingColumn { header: wanted.to_owned() });
             }
             None if header.len() == 1 && normal(&header[0], country.as_deref()).is_some() => (0, Some(line)),
-            None => {
-                let header = header.first().map_or_else(String::new, |name| column::plain_name(name).to_owned());
-                return Err(ImportError::UnknownColumn { position: 1, header, expected: "phone" });
-            }
+            None => return Err(ImportError::NotAHeader { expected: "phone" }),
         };
         Ok(Self { rows, country, at, held, line, done: false })
     }
@@ -167,7 +164,7 @@ mod tests {
         assert_eq!(read("a,MSISDN\nx,+919812345678\n", None, None), ["+919812345678"]);
         assert_eq!(read("a,b\nx,+919812345678\n", Some("b"), None), ["+919812345678"]);
         assert_eq!(read("a,b\n", Some("c"), None), ["column `c` is mapped and not in the header line"]);
-        assert!(read("a,b\n", None, None)[0].starts_with("column 1 `a` is not known"));
+        assert!(read("a,b\n", None, None)[0].starts_with("the first line is no header"));
         let faults = read("phone\ncanary\n+919812345678\n", None, None);
         assert_eq!(faults[0], "line 2: field `phone` is not a number with its country code (see --country)");
         assert_eq!(faults[1], "+919812345678");
