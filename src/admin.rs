@@ -35,6 +35,7 @@ mod people;
 mod probe;
 mod quarantine;
 mod read;
+mod rehearse;
 mod socket;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -127,6 +128,7 @@ pub fn router(desk: &Desk, door: Door) -> Router {
         .route("/v1/events", get(find::recent))
         .route("/v1/events/find", post(find::by_value))
         .route("/v1/events/{key}", get(find::event))
+        .route("/v1/events/{key}/explain", get(rehearse::explain))
         .route("/v1/notifications", get(find::notifications))
         .route("/v1/notifications/{id}", get(find::notification))
         .route("/v1/notifications/cancel", post(bulk::cancel))

@@ -155,13 +155,35 @@ impl House {
 /// # Errors
 /// Every fault of every template and rule.
 pub fn load_templates(config: &Config) -> Result<(TemplateSet, RuleSet), Faults> {
-    let source = match &config.templates.dir {
-        Some(dir) => TemplateSource::Dir(dir.clone()),
-        None => TemplateSource::Embedded,
-    };
-    let templates = TemplateSet::load(&source, Some(&config.templates.allow)).map_err(Faults)?;
+    let templates = TemplateSet::load(&template_source(config), Some(&config.templates.allow)).map_err(Faults)?;
     let mut faults = missing_parts(config, &templates);
-    let mut rules = Vec::new();
+    match compile_rules(&templates) {
+        Ok(rules) if faults.is_empty() => Ok((templates, rules)),
+        Ok(_) => Err(Faults(faults)),
+        Err(Faults(found)) => {
+            faults.extend(found);
+            Err(Faults(faults))
+        }
+    }
+}
+
+/// The configured folder of templates, else the shipped ones.
+pub fn template_source(config: &Config) -> TemplateSource {
+    config.templates.dir.clone().map_or(TemplateSource::Embedded, TemplateSource::Dir)
+}
+
+/// The templates of a source that the configuration does not enable: there, and never sent.
+pub fn not_allowed(config: &Config, source: &TemplateSource) -> Vec<TemplateId> {
+    let allowed = |id: &TemplateId| config.templates.allow.get(id).is_some_and(|allow| allow.enabled);
+    TemplateSet::manifests(source).into_iter().map(|(id, ..)| id).filter(|id| !allowed(id)).collect()
+}
+
+/// The rules of loaded templates, compiled.
+///
+/// # Errors
+/// Every fault of every rule.
+pub fn compile_rules(templates: &TemplateSet) -> Result<RuleSet, Faults> {
+    let (mut rules, mut faults) = (Vec::new(), Vec::new());
     for info in templates.all() {
         match RuleSet::parse(&info.id, &info.file, &info.toml) {
             Ok(parsed) => rules.extend(parsed),
@@ -169,7 +191,7 @@ pub fn load_templates(config: &Config) -> Result<(TemplateSet, RuleSet), Faults>
         }
     }
     match RuleSet::compile(rules) {
-        Ok(rules) if faults.is_empty() => Ok((templates, rules)),
+        Ok(rules) if faults.is_empty() => Ok(rules),
         Ok(_) => Err(Faults(faults)),
         Err(found) => {
             faults.extend(found);

@@ -19,6 +19,7 @@ mod args;
 mod check;
 mod client;
 mod daemon;
+mod explain;
 mod operate;
 mod people;
 mod print;
@@ -155,6 +156,9 @@ async fn carry_out(args: Args, env: &BTreeMap<String, String>) -> anyhow::Result
         Command::Check { templates } => return check::check(file, templates.as_deref(), env)?.print(format),
         Command::Config(ConfigCommand::Show) => return check::show(file, env),
         Command::Render(render) => return render::render(&render, load_for_render(file, env)),
+        Command::Explain(args::Explain { event: Some(event), templates, .. }) => {
+            return explain::of_file(&event, templates.as_deref(), load_for_render(file, env)?)?.print(format);
+        }
         Command::Keys(KeysCommand::Init { file: key_file }) => {
             let path = match key_file {
                 Some(path) => path,
@@ -192,6 +196,7 @@ fn load_for_render(file: Option<&Path>, env: &BTreeMap<String, String>) -> anyho
 async fn ask(client: &Client, command: Command, by: &str) -> anyhow::Result<Said> {
     match command {
         Command::Status => status::status(client).await,
+        Command::Explain(which) => explain::of_stored(client, &which.key.unwrap_or_default()).await,
         Command::Events(command) => match command {
             EventsCommand::Find(find) => {
                 let (what, value) = find.by();

@@ -24,9 +24,11 @@ use crate::telemetry::{FieldPath, Metrics, Reason};
 use crate::template::TemplateSet;
 use crate::vault::{Vault, VaultError};
 
+mod explain;
 mod intent;
 mod wake;
 
+pub use explain::{Explained, Question, explain};
 pub use wake::Waker;
 
 /// Deliveries planned in one atomic batch.
@@ -221,7 +223,7 @@ impl Planner {
             tracing::warn!(event.key = %key, "Capillary reports a deleted customer; erase them with `sealpost vault delete`");
             note(now, Happening::ErasureRequested);
         }
-        let notifications = match self.sender_org(&event, &delivery.source) {
+        let notifications = match sender_org(&self.config, &event, Some(&delivery.source)) {
             Err(why) => {
                 note(now, Happening::NoRecipient { why });
                 Vec::new()
@@ -238,23 +240,6 @@ impl Planner {
         draft
             .changes
             .add_event(EventRecord { event, source: delivery.source, received_at: delivery.received_at }, find);
-    }
-
-    /// The brand that may send for this event, or why none may.
-    fn sender_org(&self, event: &Event, source: &SourceId) -> Result<&Org, String> {
-        if let Some(nobody) = event.nobody {
-            return Err(match nobody {
-                Nobody::Group => "the event is about a group and names no customer",
-                Nobody::Definition => "the event is about a definition, not a person",
-                Nobody::Unnamed => "the event names nobody",
-            }
-            .into());
-        }
-        let allowed = self.config.sources.get(source).is_none_or(|s| s.orgs.is_empty() || s.orgs.contains(&event.org));
-        if !allowed {
-            return Err(format!("org {} is not allowed for source {source}", event.org));
-        }
-        self.config.orgs.get(&event.org).ok_or_else(|| format!("org {} is not configured", event.org))
     }
 
     fn learn(&self, event: &Event, received_at: Time, draft: &mut Draft) -> Result<usize, PlanError> {
@@ -324,4 +309,21 @@ impl Planner {
     fn hasher(&self) -> &dyn KeyedHasher {
         &self.keys
     }
+}
+
+/// The brand that may send for this event, or why none may. Without a source, its permission is taken for granted.
+fn sender_org<'c>(config: &'c Config, event: &Event, source: Option<&SourceId>) -> Result<&'c Org, String> {
+    if let Some(nobody) = event.nobody {
+        return Err(match nobody {
+            Nobody::Group => "the event is about a group and names no customer",
+            Nobody::Definition => "the event is about a definition, not a person",
+            Nobody::Unnamed => "the event names nobody",
+        }
+        .into());
+    }
+    let source = source.and_then(|name| Some((name, config.sources.get(name)?)));
+    if let Some((name, _)) = source.filter(|(_, s)| !s.orgs.is_empty() && !s.orgs.contains(&event.org)) {
+        return Err(format!("org {} is not allowed for source {name}", event.org));
+    }
+    config.orgs.get(&event.org).ok_or_else(|| format!("org {} is not configured", event.org))
 }

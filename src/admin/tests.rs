@@ -30,6 +30,7 @@ mod audit;
 mod bulk;
 mod operate;
 mod people;
+mod rehearse;
 
 /// A configuration as small as a house allows: one org, two templates, nowhere to send.
 const CONFIGURATION: &str = r#"

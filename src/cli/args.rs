@@ -68,6 +68,10 @@ pub(super) enum Command {
     Config(ConfigCommand),
     /// One message as it would go out
     Render(Render),
+    /// Why each rule does or does not fire for an event
+    ///
+    /// An event in a file needs no keys, vault or daemon; a stored event is looked up by its key.
+    Explain(Explain),
     /// Keys
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -177,6 +181,20 @@ pub(super) struct Render {
     /// Print the HTML part of a mail instead of its text
     #[arg(long)]
     pub(super) html: bool,
+}
+
+#[derive(ClapArgs)]
+#[group(id = "which", required = true, multiple = false, args = ["event", "key"])]
+pub(super) struct Explain {
+    /// An event as Capillary sends it (JSON file)
+    #[arg(long, value_name = "FILE")]
+    pub(super) event: Option<PathBuf>,
+    /// A stored event, by the key that `events find` shows
+    #[arg(long, value_name = "KEY")]
+    pub(super) key: Option<String>,
+    /// Folder of templates [default: the configured ones, else the shipped ones]
+    #[arg(long, value_name = "DIR", conflicts_with = "key")]
+    pub(super) templates: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]

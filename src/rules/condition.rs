@@ -129,6 +129,16 @@ impl Condition {
     pub(super) fn holds<'a>(&'a self, facts: Facts<'a>) -> Answer<'a> {
         Run::new(facts).answer(&self.0)
     }
+
+    /// Of a condition that is false, the first of its parts joined by `&&` that is; nothing where it has no short name.
+    pub(super) fn first_false(&self, facts: Facts<'_>) -> Option<String> {
+        let mut node = &self.0;
+        while let Node::And(sides) = node {
+            // Each part has the whole's budget, and there are at most as many steps down as the tree is deep.
+            node = sides.iter().find(|side| matches!(Run::new(facts).answer(side), Answer::No))?;
+        }
+        node.clause()
+    }
 }
 
 /// Refuses what would make the parser recurse too deep. Uses the parser's own lexer, so that both agree where a string ends.

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::condition::Answer;
+use super::condition::{Answer, Facts};
 use super::{RuleSet, Stage, outranked_by, winners};
 use crate::event::Event;
 use crate::id::RuleId;
@@ -16,7 +16,10 @@ pub enum Explanation {
     /// It does not listen to events of this name.
     OtherEvent,
     /// Its condition is false.
-    ConditionFalse,
+    ConditionFalse {
+        /// The first part of it that is false, as the rule writes it, where that is short.
+        clause: Option<String>,
+    },
     /// Its condition depends on a field that is not there, so it does not hold.
     ConditionUnknown {
         /// The path, as the condition writes it.
@@ -49,7 +52,8 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OtherEvent => f.write_str("listens to other events"),
-            Self::ConditionFalse => f.write_str("condition is false"),
+            Self::ConditionFalse { clause: None } => f.write_str("condition is false"),
+            Self::ConditionFalse { clause: Some(clause) } => write!(f, "condition is false: `{clause}` does not hold"),
             Self::ConditionUnknown { missing } => {
                 write!(f, "condition needs `{missing}`, which the event does not have")
             }
@@ -78,7 +82,9 @@ pub(super) fn explain(rules: &RuleSet, event: &Event, zone: &jiff::tz::TimeZone)
         match stage {
             Stage::Stopped(Answer::Unknown(place)) => Explanation::ConditionUnknown { missing: place.to_string() },
             Stage::Stopped(Answer::Fault(fault)) => Explanation::ConditionFaulted { fault: fault.to_string() },
-            Stage::Stopped(Answer::Yes | Answer::No) => Explanation::ConditionFalse,
+            Stage::Stopped(Answer::Yes | Answer::No) => Explanation::ConditionFalse {
+                clause: compiled.condition.as_ref().and_then(|condition| condition.first_false(Facts::of(event))),
+            },
             Stage::Fires(people) if people.is_empty() => Explanation::NoRecipient,
             Stage::Fires(people) => {
                 let mut better =

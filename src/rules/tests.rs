@@ -112,7 +112,7 @@ fn only_rules_that_listen_and_whose_condition_holds_fire() {
     assert_snapshot!(explained(&rules, &points(8)), @r#"
     points/0 fires for 1
     points/1 listens to other events
-    points/2 condition is false
+    points/2 condition is false: `event.data.total > 100` does not hold
     points/3 condition needs `event.data.missing`, which the event does not have
     points/4 condition cannot be evaluated: `event.data.total`: expected a text, found a number
     points/5 condition holds, but the event names nobody it writes to
@@ -186,7 +186,7 @@ fn of_a_group_only_the_highest_priority_that_matches_fires_for_somebody() {
     assert_eq!(fired(500), ["a/0", "a/1", "a/2"]);
     assert_eq!(fired(50), ["a/1", "a/2", "b/1"]);
     assert_snapshot!(explained(&rules, &points(50)), @r#"
-    a/0 condition is false
+    a/0 condition is false: `event.data.total > 100` does not hold
     a/1 fires for 1
     a/2 fires for 1
     b/0 condition holds, but b/1 of the same group goes first
@@ -275,4 +275,24 @@ proptest! {
         let meant = rules.iter().flat_map(|rule| recipients::of(&rule.recipients, &event)).map(|person| person.subject.aliases[0]);
         prop_assert_eq!(seen, meant.collect());
     }
+}
+
+#[test]
+fn the_first_part_of_a_condition_that_is_false_is_named_as_the_rule_writes_it() {
+    for (condition, clause) in [
+        ("event.data.total > 10 && event.data.total < 20", "event.data.total > 10"),
+        ("event.data.total > 1 && event.data.total < 2", "event.data.total < 2"),
+        ("event.data.total == 5 && (event.name == 'a' && event.org == 1)", "event.name == \"a\""),
+        ("event.data.total == 5 && !(event.org == 41007)", "!(event.org == 41007)"),
+        ("event.data.missing > 1 && has(event.data.missing)", "has(event.data.missing)"),
+        ("event.name in ['a', 'b']", "event.name in […]"),
+        ("event.name.startsWith('x')", "startsWith(event.name)"),
+    ] {
+        let rules = rules(&[("t", &[&format!("on = [\"pointsIssued\"]\nwhen = '''{condition}'''")])]);
+        let answer = rules.explain(&points(5), &TimeZone::UTC).remove(0).1;
+        assert_eq!(answer, Explanation::ConditionFalse { clause: Some(clause.to_owned()) }, "{condition}");
+    }
+    let either = rules(&[("t", &["on = [\"pointsIssued\"]\nwhen = 'event.org == 1 || event.org == 2'"])]);
+    let answer = either.explain(&points(5), &TimeZone::UTC).remove(0).1;
+    assert_eq!(answer, Explanation::ConditionFalse { clause: None }, "neither side alone is the reason");
 }

@@ -56,6 +56,17 @@ pub(super) enum MacroKind {
     Collect,
 }
 
+impl MacroKind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Exists => "exists",
+            Self::ExistsOne => "exists_one",
+            Self::Collect => "map",
+        }
+    }
+}
+
 macro_rules! named {
     ($(#[$doc:meta])* $name:ident { $($variant:ident => $text:literal / $word:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -130,6 +141,33 @@ impl Node {
             Self::Macro(node) => node.list.describe(),
             Self::Null | Self::Bool(_) | Self::Whole(_) | Self::Fraction(_) | Self::Text(_) => "a constant".to_owned(),
             Self::List(_) => "a list".to_owned(),
+        }
+    }
+
+    /// As the rule writes it, where that is short: what is compared with what. Made of the rule's own text.
+    pub(super) fn clause(&self) -> Option<String> {
+        match self {
+            Self::Binary(operator, sides) if *operator != Binary::Index => {
+                Some(format!("{} {} {}", sides[0].operand()?, operator.word(), sides[1].operand()?))
+            }
+            Self::Not(of) => of.clause().or_else(|| of.operand()).map(|clause| format!("!({clause})")),
+            Self::Has(_) => Some(self.describe()),
+            Self::Macro(node) => Some(format!("{}.{}(…)", node.list.path()?, node.kind.word())),
+            Self::Call(_, arguments) if !arguments.is_empty() => Some(self.describe()),
+            _ => self.path(),
+        }
+    }
+
+    fn operand(&self) -> Option<String> {
+        match self {
+            Self::Null => Some("null".to_owned()),
+            Self::Bool(bool) => Some(bool.to_string()),
+            Self::Whole(whole) => Some(whole.to_string()),
+            Self::Fraction(fraction) => Some(fraction.to_string()),
+            Self::Text(text) => Some(format!("{text:?}")),
+            Self::List(_) => Some("[…]".to_owned()),
+            Self::Call(..) => Some(self.describe()),
+            _ => self.path(),
         }
     }
 
