@@ -36,10 +36,12 @@ mod probe;
 mod quarantine;
 mod read;
 mod rehearse;
+mod shadow;
 mod socket;
 #[cfg(test)]
 pub(crate) mod tests;
 mod view;
+mod window;
 
 pub use bulk::Operate;
 pub use desk::Desk;
@@ -129,6 +131,8 @@ pub fn router(desk: &Desk, door: Door) -> Router {
         .route("/v1/events/find", post(find::by_value))
         .route("/v1/events/{key}", get(find::event))
         .route("/v1/events/{key}/explain", get(rehearse::explain))
+        .route("/v1/shadow", get(shadow::shadow))
+        .route("/v1/replay", post(rehearse::replay))
         .route("/v1/notifications", get(find::notifications))
         .route("/v1/notifications/{id}", get(find::notification))
         .route("/v1/notifications/cancel", post(bulk::cancel))

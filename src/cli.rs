@@ -23,6 +23,7 @@ mod explain;
 mod operate;
 mod people;
 mod print;
+mod rehearse;
 mod render;
 mod said;
 mod status;
@@ -196,6 +197,8 @@ fn load_for_render(file: Option<&Path>, env: &BTreeMap<String, String>) -> anyho
 async fn ask(client: &Client, command: Command, by: &str) -> anyhow::Result<Said> {
     match command {
         Command::Status => status::status(client).await,
+        Command::Shadow { since } => rehearse::shadow(client, &since).await,
+        Command::Replay(trial) => rehearse::replay(client, &trial.templates, &trial.since, trial.all).await,
         Command::Explain(which) => explain::of_stored(client, &which.key.unwrap_or_default()).await,
         Command::Events(command) => match command {
             EventsCommand::Find(find) => {

@@ -26,9 +26,11 @@ use crate::vault::{Vault, VaultError};
 
 mod explain;
 mod intent;
+mod replay;
 mod wake;
 
 pub use explain::{Explained, Question, explain};
+pub use replay::{Counts, Difference, EXAMPLES, Replay};
 pub use wake::Waker;
 
 /// Deliveries planned in one atomic batch.

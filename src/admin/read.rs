@@ -43,10 +43,13 @@ const FIELDS: &[&str] = &[
     "reason",
     "rows",
     "scope",
+    "since",
     "state",
     "target",
     "template",
+    "templates",
     "time_zone",
+    "to",
     "updated_at",
     "value",
 ];

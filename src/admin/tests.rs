@@ -32,6 +32,8 @@ mod operate;
 mod people;
 mod rehearse;
 
+pub(crate) use rehearse::points;
+
 /// A configuration as small as a house allows: one org, two templates, nowhere to send.
 const CONFIGURATION: &str = r#"
 [relay]

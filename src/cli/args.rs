@@ -72,6 +72,14 @@ pub(super) enum Command {
     ///
     /// An event in a file needs no keys, vault or daemon; a stored event is looked up by its key.
     Explain(Explain),
+    /// What would have been sent: what only the shadow kept back, by template, org, channel and hour
+    Shadow {
+        /// How far back (at most 31d)
+        #[arg(long, value_name = "DURATION", default_value = "24h")]
+        since: String,
+    },
+    /// Hold changed rules against what was planned for stored events; plans and sends nothing
+    Replay(Replay),
     /// Keys
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -195,6 +203,19 @@ pub(super) struct Explain {
     /// Folder of templates [default: the configured ones, else the shipped ones]
     #[arg(long, value_name = "DIR", conflicts_with = "key")]
     pub(super) templates: Option<PathBuf>,
+}
+
+#[derive(ClapArgs)]
+pub(super) struct Replay {
+    /// Folder of the changed templates
+    #[arg(long, value_name = "DIR")]
+    pub(super) templates: PathBuf,
+    /// How far back (at most 31d)
+    #[arg(long, value_name = "DURATION", default_value = "24h")]
+    pub(super) since: String,
+    /// Also rules of templates that the configuration does not allow, as if it did
+    #[arg(long)]
+    pub(super) all: bool,
 }
 
 #[derive(Subcommand)]

@@ -95,6 +95,28 @@ impl Ledger {
         Ok(found)
     }
 
+    /// Events received in `from..to`, oldest first, at most `max`, behind `after`: each with when it was received.
+    pub fn events_received(
+        &self,
+        from: Time,
+        to: Time,
+        after: Option<(Time, EventKey)>,
+        max: usize,
+    ) -> Result<Vec<(Time, EventKey)>, LedgerError> {
+        let start = match after {
+            Some((at, event)) => Bound::Excluded(key::received(at, event)),
+            None => Bound::Included(key::received_from(from)),
+        };
+        let mut found = Vec::new();
+        self.0.store()?.keys(Space::Index, (start, Bound::Excluded(key::received_from(to))), Direction::Up, |key| {
+            if found.len() < max {
+                found.extend(key::read_received(key));
+            }
+            found.len() < max
+        })?;
+        Ok(found)
+    }
+
     /// An event's timeline in order.
     pub fn timeline(&self, key: EventKey) -> Result<Vec<TimelineEntry>, LedgerError> {
         let prefix = key::event(key);

@@ -26,6 +26,8 @@ impl Office {
         }
         stop.cancel();
         planning.await.expect("no panic").expect("planned");
+        // What looks back looks at what came before the present moment.
+        self.house.clock.advance(Duration::from_secs(1));
     }
 }
 

@@ -32,6 +32,17 @@ async fn an_event_is_found_by_each_of_its_keys_newest_first() {
     assert_eq!(ledger.events_between(at(10), at(30), 10).unwrap(), [event_key(3), event_key(1)]);
     assert_eq!(ledger.events_between(at(0), at(99), 1).unwrap(), [event_key(2)]);
     assert_eq!(ledger.events_between(at(30), at(10), 10).unwrap(), []);
+    let all = ledger.events_received(at(0), at(99), None, 10).unwrap();
+    let mut pages = Vec::new();
+    while let Some(next) = ledger.events_received(at(0), at(99), pages.last().copied(), 1).unwrap().pop() {
+        pages.push(next);
+    }
+    assert_eq!(pages, all, "pages meet without a gap");
+    assert!(all.is_sorted() && all.len() >= 3);
+    let within: Vec<_> = all.iter().copied().filter(|(received, _)| (at(10)..at(30)).contains(received)).collect();
+    assert_eq!(ledger.events_received(at(10), at(30), None, 10).unwrap(), within);
+    assert_eq!(ledger.events_received(at(30), at(10), None, 10).unwrap(), []);
+    assert_eq!(ledger.events_received(at(0), at(10), all.last().copied(), 10).unwrap(), []);
 
     let read = ledger.event(event_key(1)).unwrap().unwrap();
     assert_eq!(
