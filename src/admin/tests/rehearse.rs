@@ -19,13 +19,15 @@ impl Office {
         }
         let stop = CancellationToken::new();
         let planner = Planner { ledger: ledger.clone(), vault, rules, templates, keys, config, clock, metrics };
-        let planning = tokio::spawn(planner.run(stop.clone()));
         let head = *ledger.journal_head().borrow();
-        while ledger.cursor() < head {
-            tokio::task::yield_now().await;
-        }
-        stop.cancel();
-        planning.await.expect("no panic").expect("planned");
+        let planned = async {
+            while ledger.cursor() < head {
+                tokio::task::yield_now().await;
+            }
+            stop.cancel();
+        };
+        let (ended, ()) = tokio::join!(planner.run(stop.clone()), planned);
+        ended.expect("planned");
         // What looks back looks at what came before the present moment.
         self.house.clock.advance(Duration::from_secs(1));
     }
