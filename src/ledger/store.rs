@@ -7,7 +7,6 @@
 use std::ops::{Bound, RangeBounds};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
-use std::time::Duration;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use serde::de::DeserializeOwned;
@@ -46,9 +45,9 @@ impl<T> Found<T> {
     }
 }
 
-/// How often, and how long each time, an opening waits for a process that is just ending, or for a child of one that has not
-/// yet let go of the lock it inherited.
-const LOCK_PATIENCE: (u32, Duration) = (25, Duration::from_millis(20));
+/// How often an opening tries again while a process is just ending, or a child of one has not yet let go of the lock it
+/// inherited. fjall itself waits 200 ms in each try: longer patience would look like a command that hangs.
+const LOCK_RETRIES: u32 = 2;
 
 impl Store {
     pub(super) fn open(
@@ -65,7 +64,7 @@ impl Store {
 
         let made: Vec<&Path> = dir.ancestors().take_while(|path| !path.exists()).collect();
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error)?;
-        let mut patience = LOCK_PATIENCE.0;
+        let mut retries = LOCK_RETRIES;
         let db = loop {
             let opened = Database::builder(dir)
                 .cache_size(options.cache_bytes)
@@ -75,10 +74,7 @@ impl Store {
                 .open();
             match opened {
                 Ok(db) => break db,
-                Err(fjall::Error::Locked) if patience > 0 => {
-                    patience -= 1;
-                    std::thread::sleep(LOCK_PATIENCE.1);
-                }
+                Err(fjall::Error::Locked) if retries > 0 => retries -= 1,
                 Err(error) => return Err(open_error(error)),
             }
         };

@@ -59,7 +59,7 @@ async fn a_second_daemon_is_told_to_try_again() {
 async fn a_command_during_a_drain_is_told_that_the_daemon_stops() {
     // A server that says nothing keeps a send, and with it the drain, under way for its whole timeout.
     let smtp = SmtpScript::new().at(Phase::Rcpt, Act::Stall);
-    let mut relay = Installation::new(Setup { smtp, ..Setup::default() }).await;
+    let mut relay = Installation::new(Setup { smtp, timeout: Some("60s"), ..Setup::default() }).await;
     relay.start().await;
     let put = serde_json::json!({ "contact": person(1) });
     assert_eq!(relay.ask("POST", "/v1/vault/put", Some(put)).await.0, 200);
@@ -72,15 +72,15 @@ async fn a_command_during_a_drain_is_told_that_the_daemon_stops() {
     };
     tokio::time::timeout(PATIENCE, sending).await.expect("a mail is under way");
     relay.tell_to_stop();
-    let refused = loop {
-        let asked = relay.run(&["status"]);
-        if !asked.status.success() {
-            break asked;
+    let stopped_listening = async {
+        while relay.answers().await {
+            breath().await;
         }
-        breath().await;
     };
+    tokio::time::timeout(PATIENCE, stopped_listening).await.expect("a daemon that drains takes no commands");
+    let refused = relay.run(&["status"]);
     assert_eq!(code(&refused), Some(75), "{}", said(&refused));
     assert!(said(&refused).contains("the daemon is stopping"), "{}", said(&refused));
-    relay.ended().await;
+    relay.kill();
     assert!(relay.run(&["status"]).status.success(), "afterwards the command opens the stores itself");
 }

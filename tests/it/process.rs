@@ -61,9 +61,30 @@ impl Installation {
         command
     }
 
-    /// Runs a command to its end.
+    /// Runs a command to its end, which must come.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).stdin(Stdio::null()).output().expect("the binary runs")
+        let mut command = self.command(arguments);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = child.expect("the binary starts");
+        let pid = rustix::process::Pid::from_child(&child);
+        let (ended, end) = std::sync::mpsc::channel();
+        let (asked, waiting) = (
+            format!("{arguments:?}"),
+            std::thread::spawn(move || {
+                let _ = ended.send(child.wait_with_output());
+            }),
+        );
+        let output = end.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            panic!("{asked} did not end")
+        });
+        waiting.join().expect("the thread that waits does not panic");
+        output.expect("a child can be waited for")
+    }
+
+    /// True if the daemon answers on its local socket.
+    pub async fn answers(&self) -> bool {
+        support::ask(&self.socket(), "GET", "/livez", None).await.is_ok_and(|(status, _)| status == 200)
     }
 
     /// Starts a command and leaves it to the test, with a pipe to its standard input.

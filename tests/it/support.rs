@@ -30,7 +30,7 @@ pub const KEY: &str = "test-secret-0123456789";
 /// The org of the fixtures.
 pub const ORG: i64 = 41007;
 /// Longest wait for a fact before a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A relay under test.
 pub struct Relay {
