@@ -122,6 +122,8 @@ impl Planner {
                 Some(delivery) => self.plan_contained(seq, delivery, &mut draft)?,
                 None => tracing::error!(delivery.seq = %seq, "journal record cannot be read; skipped"),
             }
+            // A batch takes tens of milliseconds, and an acknowledgement may wait behind it on the same thread.
+            tokio::task::yield_now().await;
         }
         draft.changes.advance(DeliverySeq(cursor.0 + 1), last);
         // The order is the promise: what the notifications will be joined by is durable before they are.
