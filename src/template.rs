@@ -21,6 +21,7 @@ mod engine;
 mod examples;
 mod expand;
 mod helpers;
+mod inline;
 mod links;
 mod load;
 mod manifest;
@@ -33,6 +34,7 @@ mod show;
 mod source;
 mod syntax;
 mod tables;
+mod tokens;
 
 pub use examples::{Example, customer as example_customer};
 pub use show::show_content;

@@ -30,6 +30,8 @@ use compile::Compiler;
 pub(super) struct Part {
     pub(super) key: String,
     pub(super) name: String,
+    /// Its CSS is to be inlined when it is rendered.
+    pub(super) css_at_render: bool,
 }
 
 /// The mail of one locale.

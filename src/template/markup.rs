@@ -76,6 +76,10 @@ pub(super) struct Scanner {
     skip_comments: bool,
 }
 
+/// Elements that never close.
+pub(super) const VOID: [&str; 13] =
+    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"];
+
 const RAW: [&str; 4] = ["style", "script", "title", "textarea"];
 
 impl Scanner {

@@ -4,16 +4,16 @@
 //! nesting is bounded before the converter (it is recursive); nothing is loaded from anywhere.
 //! Never: MJML at render time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use mrml::prelude::render::RenderOptions;
 
-use super::markup::{Event, Place, Scanner};
-use super::syntax::{Flat, Issue, Node, Pos, Positions, parse_at, tag_texts};
+use super::markup::{Event, Place, Scanner, VOID};
+use super::syntax::{Flat, Issue, Node, Pos, tag_texts};
+use super::tokens::{As, Tags, Torn};
 
 /// How deep elements may nest.
 const MAX_NESTING: usize = 48;
-const TOKEN: &str = "sptok";
 
 /// Elements whose children are elements: a tag between them travels as a comment.
 const STRUCTURE: [&str; 15] = [
@@ -34,9 +34,6 @@ const STRUCTURE: [&str; 15] = [
     "",
 ];
 
-/// Elements that never close.
-const VOID: [&str; 6] = ["br", "hr", "img", "meta", "link", "input"];
-
 /// Converts an expanded MJML part; `pos` is the part's own place.
 pub(super) fn to_html(nodes: &[Node], pos: &Pos) -> Result<Vec<Node>, Issue> {
     let mut flat = Vec::new();
@@ -47,7 +44,7 @@ pub(super) fn to_html(nodes: &[Node], pos: &Pos) -> Result<Vec<Node>, Issue> {
         let name: String = html[at + 1..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
         return Err(Issue::new(pos, format!("`<{name}>` is not an MJML element, or stands in the wrong place")));
     }
-    restore(&html, &tags, pos)
+    tags.restore(&html, pos).map_err(|error| torn(error, pos))
 }
 
 /// The converter itself. Its parser has panicked on odd text before, and a template must not end the daemon.
@@ -62,22 +59,15 @@ fn convert(mjml: &str, pos: &Pos) -> Result<String, Issue> {
         .unwrap_or_else(|_| Err(Issue::new(pos, "MJML cannot be converted: the converter failed")))
 }
 
-struct Tag {
-    text: String,
-    pos: Pos,
-}
-
 /// Puts tokens where tags stand.
-fn tokens(flat: &[Flat], pos: &Pos) -> Result<(String, Vec<Tag>), Issue> {
-    let (mut out, mut tags) = (String::new(), Vec::new());
+fn tokens(flat: &[Flat], pos: &Pos) -> Result<(String, Tags), Issue> {
+    let (mut out, mut tags) = (String::new(), Tags::default());
     let mut scanner = Scanner::new(true);
     let mut open: Vec<String> = Vec::new();
     for piece in flat {
         match piece {
             Flat::Text(text) => {
-                if text.contains(TOKEN) {
-                    return Err(Issue::new(pos, format!("the word `{TOKEN}` is reserved")));
-                }
+                Tags::refuse_own(text, pos)?;
                 for c in text.chars() {
                     let event = scanner.feed(c);
                     if event == Event::Char('>') && !out.is_char_boundary(out.len().saturating_sub(2)) {
@@ -105,56 +95,29 @@ fn tokens(flat: &[Flat], pos: &Pos) -> Result<(String, Vec<Tag>), Issue> {
             Flat::Tag { text, pos } => {
                 scanner.hole();
                 let parent = open.last().map_or("", String::as_str);
-                match scanner.place() {
-                    Place::Text if STRUCTURE.contains(&parent) => {
-                        out.push_str(&format!("<!--{TOKEN}{}x-->", tags.len()))
-                    }
-                    Place::Text | Place::Raw | Place::Quoted => out.push_str(&format!("{TOKEN}{}x", tags.len())),
+                let how = match scanner.place() {
+                    Place::Text if STRUCTURE.contains(&parent) => As::Comment,
+                    Place::Text | Place::Raw | Place::Quoted => As::Word,
                     Place::Comment => continue,
                     Place::Tag | Place::BetweenAttrs | Place::Unquoted => {
                         let issue = Issue::new(pos, "a tag stands inside an MJML element's `<…>`");
                         return Err(issue.hint("put values into quoted attributes, and blocks around whole elements"));
                     }
-                }
-                tags.push(Tag { text: text.clone(), pos: pos.clone() });
+                };
+                tags.put(text, pos, how, &mut out);
             }
         }
     }
     Ok((out, tags))
 }
 
-/// Puts tags where tokens stand, and reads the result.
-fn restore(html: &str, tags: &[Tag], pos: &Pos) -> Result<Vec<Node>, Issue> {
-    let mut out = String::with_capacity(html.len());
-    let mut places = BTreeMap::new();
-    let mut seen = vec![false; tags.len()];
-    let mut rest = html;
-    while let Some(at) = rest.find(TOKEN) {
-        let digits: String = rest[at + TOKEN.len()..].chars().take_while(char::is_ascii_digit).collect();
-        let mut end = at + TOKEN.len() + digits.len();
-        let tag = digits.parse::<usize>().ok().and_then(|i| Some((i, tags.get(i)?)));
-        let (Some((index, tag)), true) = (tag, rest[end..].starts_with('x')) else {
-            return Err(Issue::new(pos, "MJML conversion tore a tag apart"));
-        };
-        end += 1;
-        let mut start = at;
-        if rest[..at].ends_with("<!--") && rest[end..].starts_with("-->") {
-            start -= 4;
-            end += 3;
-        }
-        out.push_str(&rest[..start]);
-        places.insert(out.len(), tag.pos.clone());
-        out.push_str(&tag.text);
-        seen[index] = true;
-        rest = &rest[end..];
+fn torn(torn: Torn<'_>, pos: &Pos) -> Issue {
+    match torn {
+        Torn::Apart => Issue::new(pos, "MJML conversion tore a tag apart"),
+        Torn::Lost(tag) => Issue::new(&tag.pos, format!("`{}` gets lost when MJML is converted", tag.text))
+            .hint("MJML keeps tags in texts, in known attributes, and between sections, columns and their elements"),
+        Torn::Unreadable(issue) => issue,
     }
-    out.push_str(rest);
-    if let Some(lost) = seen.iter().position(|seen| !seen) {
-        let issue = Issue::new(&tags[lost].pos, format!("`{}` gets lost when MJML is converted", tags[lost].text));
-        return Err(issue
-            .hint("MJML keeps tags in texts, in known attributes, and between sections, columns and their elements"));
-    }
-    parse_at(&out, &Positions::Made { tags: &places, otherwise: pos })
 }
 
 fn convert_issue(error: &mrml::prelude::parser::Error, mjml: &str, pos: &Pos) -> Issue {

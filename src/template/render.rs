@@ -9,6 +9,7 @@ use std::rc::Rc;
 use super::context;
 use super::engine::{self, Escape, Run};
 use super::helpers::same_language;
+use super::inline;
 use super::load::{EmailParts, Part, SmsBody, SmsParts, Template};
 use super::manifest::normal_locale;
 use super::plaintext::tidy;
@@ -90,7 +91,22 @@ impl<'j> Job<'j> {
     }
 
     fn part(&self, part: &Part, escape: Escape, limit: usize) -> Result<String, RenderError> {
-        self.set.engine.render(&part.key, escape, (&part.name, limit), &self.context, &self.run, &self.set.tables)
+        let rendered = self.set.engine.render(
+            &part.key,
+            escape,
+            (&part.name, limit),
+            &self.context,
+            &self.run,
+            &self.set.tables,
+        )?;
+        if !part.css_at_render {
+            return Ok(rendered);
+        }
+        match inline::after_render(&rendered) {
+            Some(inlined) if inlined.len() > limit => Err(RenderError::TooLarge { part: part.name.clone(), limit }),
+            Some(inlined) => Ok(inlined),
+            None => Err(RenderError::Failed { part: part.name.clone(), detail: "its CSS cannot be inlined".into() }),
+        }
     }
 
     fn email(&self, parts: &EmailParts) -> Result<Content, RenderError> {

@@ -9,6 +9,7 @@ use crate::id::TemplateId;
 use crate::template::check::{Rules, Uses, check};
 use crate::template::engine::{Engine, Escape};
 use crate::template::expand::{Fixed, expand};
+use crate::template::inline::{self, Css};
 use crate::template::manifest::{Lined, Manifest, Words};
 use crate::template::syntax::{Arg, Issue, Mode, Node, Path, Pos, Positions, parse_at, walk, write};
 use crate::template::{helpers, links, mjml, plaintext};
@@ -248,7 +249,7 @@ impl<'c, 'l> Compiler<'c, 'l> {
         }
     }
 
-    /// Expands, converts, checks and compiles a part; gives its final tree too.
+    /// Expands, converts, inlines, checks and compiles a part; gives its final tree too.
     fn part(&mut self, part: &SourcePart, kind: Kind, name: &str, locale: &str) -> Option<(Part, Vec<Node>)> {
         let nodes = match self.expanded(part, kind, locale) {
             Ok(nodes) => nodes,
@@ -257,8 +258,18 @@ impl<'c, 'l> Compiler<'c, 'l> {
                 return None;
             }
         };
+        let css = if kind == Kind::Html { inline::at_load(&nodes, &part.pos()) } else { Ok(Css::None) };
+        let (nodes, css_at_render) = match css {
+            Ok(Css::None) => (nodes, false),
+            Ok(Css::AtLoad(inlined)) => (inlined, false),
+            Ok(Css::AtRender) => (nodes, true),
+            Err(issue) => {
+                self.loader.issue(issue, name);
+                return None;
+            }
+        };
         let part = self.add(&nodes, kind, name, locale, &part.pos())?;
-        Some((part, nodes))
+        Some((Part { css_at_render, ..part }, nodes))
     }
 
     fn expanded(&mut self, part: &SourcePart, kind: Kind, locale: &str) -> Result<Vec<Node>, Issue> {
@@ -315,6 +326,7 @@ impl<'c, 'l> Compiler<'c, 'l> {
         let part = Part {
             key: format!("{}\u{1f}{locale}\u{1f}{name}", self.id),
             name: if locale.is_empty() { name.to_owned() } else { format!("{name} ({locale})") },
+            css_at_render: false,
         };
         let escape = if kind == Kind::Text { Escape::Plain } else { Escape::Html };
         match self.engine.add(&part.key, escape, &source) {

@@ -61,7 +61,7 @@ pub(in crate::template) fn faults(files: &[(&str, &str)]) -> String {
     }
 }
 
-pub(super) const HEAD: &str = "[template]\ncategory = \"transactional\"\nreads = [\"first_name\"]\n";
+pub(in crate::template) const HEAD: &str = "[template]\ncategory = \"transactional\"\nreads = [\"first_name\"]\n";
 
 /// A template `t` with an HTML part and a subject.
 pub(in crate::template) fn with_html(html: &str) -> String {
