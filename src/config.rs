@@ -19,6 +19,7 @@ pub mod fault;
 mod kind;
 mod layer;
 pub mod nearest;
+mod network;
 mod outgoing;
 mod preset;
 mod report;
@@ -27,15 +28,18 @@ mod secrets;
 mod sections;
 mod settings;
 mod show;
+mod signed;
 #[cfg(test)]
 mod tests;
 pub mod value;
 
 pub use fault::{Fault, Faults};
+pub use network::Network;
 pub use outgoing::{
     AmbiguousPolicy, ChannelConfig, ErrorClass, GatewayTest, HttpSms, Provider, ProviderKind, Smtp, SmtpTls,
 };
 pub use sections::{Admin, Allow, InboundPii, Intake, Keys, Log, Org, Relay, Sender, Source, Storage, Templates};
+pub use signed::{Encoding, Hmac, HmacAlgorithm, SignedPiece};
 pub use value::{format_duration, parse_bytes, parse_duration, parse_mailbox};
 
 /// The reference of every key, and the defaults.

@@ -3,7 +3,7 @@
 //! | the sender did | answer |
 //! |---|---|
 //! | posted with the right credentials, whatever the body holds | `200 {"ok":true}`, once it is durable |
-//! | wrong or missing credentials, unknown source, wrong path secret | `401`, after a short wait; nothing tells which |
+//! | wrong or missing credentials or signature, an address that is not allowed, unknown source, wrong path secret | `401`, after a short wait; nothing tells which |
 //! | a body over `intake.max_body_bytes` (declared or in fact) | `413`, alarmed |
 //! | a body that stalls longer than `intake.body_timeout` | `408`, connection closed |
 //! | anything while a store fails, the disk is low, the backlog or the bytes in flight are at their bound, or we drain | `429` with `Retry-After` |
@@ -35,12 +35,16 @@ use crate::clock::Clock;
 use crate::config;
 use crate::id::{DeliverySeq, SourceId};
 use crate::ledger::{Delivery, Health, Ledger, LedgerError};
-use crate::serve::Limits;
+use crate::serve::{ClientAddress, Limits};
 use crate::telemetry::{Metrics, SourceOutcome};
 
+mod alarm;
 mod credentials;
+mod signature;
 
+use alarm::Alarm;
 use credentials::Door;
+use signature::{Claim, Unsigned};
 
 /// Where deliveries become durable.
 pub trait Journal: Send + Sync + 'static {
@@ -83,6 +87,8 @@ struct Inner<J> {
     inflight: AtomicUsize,
     disk_low: AtomicBool,
     draining: AtomicBool,
+    stranger_alarm: Alarm,
+    size_alarm: Alarm,
     // How many strangers can be made to wait at once; further ones are answered at once, so that waiting costs us no memory.
     strangers: Semaphore,
     clock: Clock,
@@ -124,6 +130,8 @@ impl<J: Journal> Intake<J> {
             inflight: AtomicUsize::new(0),
             disk_low: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            stranger_alarm: Alarm::default(),
+            size_alarm: Alarm::default(),
             strangers: Semaphore::new(MOST_STRANGERS),
             clock,
             metrics,
@@ -171,17 +179,54 @@ impl<J: Journal> Intake<J> {
 
     async fn receive(&self, source: &str, secret: Option<&str>, request: Request) -> Response {
         let (head, body) = request.into_parts();
+        let from = head.extensions.get::<ClientAddress>().map(|client| client.0);
         let known = source.parse::<SourceId>().ok().and_then(|id| self.0.doors.get_key_value(&id));
-        let Some((source, _)) = known.filter(|(_, door)| door.opens(&head.headers, secret)) else {
+        let shown = known.filter(|(_, door)| door.lets_in(from) & door.opens(&head.headers, secret));
+        let Some((source, door)) = shown else {
             return self.refuse_stranger().await;
         };
-        let outcome = self.keep(source, &head.headers, body).await;
-        let (word, response) = match outcome {
-            Ok(_) => ("accepted", acknowledgement()),
-            Err(refusal) => (refusal.word(), self.refuse(source, refusal)),
+        let outcome = match door.claim(&head.headers, self.0.clock.now()) {
+            Ok(None) => self.keep(source, &head.headers, body).await,
+            Ok(Some(claim)) => self.keep_signed(source, door, &claim, &head.headers, body).await,
+            Err(why) => Err(Refused::Unsigned(why)),
         };
+        let word = outcome.as_ref().map_or_else(Refused::word, |_| "accepted");
         self.count(source.as_str(), word);
-        response
+        match outcome {
+            Ok(_) => acknowledgement(),
+            Err(refused) => self.refuse(source, &refused).await,
+        }
+    }
+
+    /// As [`Self::keep`], for a sender that is known only when the body is: until then it has a share of the budget only for the
+    /// bytes that really came, so that strangers cannot reserve what honest senders need.
+    async fn keep_signed(
+        &self,
+        source: &SourceId,
+        door: &Door,
+        claim: &Claim,
+        headers: &HeaderMap,
+        mut body: Body,
+    ) -> Result<DeliverySeq, Refused> {
+        if let Some(why) = self.refusal() {
+            return Err(Refused::Busy(why));
+        }
+        let declared = declared_length(headers).unwrap_or(0);
+        if declared > self.0.max_body {
+            return Err(Refused::TooLarge);
+        }
+        let mut budget = self.reserve(0)?;
+        let mut whole = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(bytes) = frame.map_err(|_| Refused::Broken)?.into_data() else { continue };
+            if whole.len() + bytes.len() > self.0.max_body {
+                return Err(Refused::TooLarge);
+            }
+            budget.grow(bytes.len())?;
+            whole.extend_from_slice(&bytes);
+        }
+        door.verify(claim, &whole).map_err(Refused::Unsigned)?;
+        self.append(source, whole.into(), budget).await
     }
 
     async fn keep(&self, source: &SourceId, headers: &HeaderMap, body: Body) -> Result<DeliverySeq, Refused> {
@@ -195,6 +240,10 @@ impl<J: Journal> Intake<J> {
         // A body of unknown length may be as long as the bound.
         let budget = self.reserve(declared.unwrap_or(self.0.max_body))?;
         let body = read(body, self.0.max_body).await?;
+        self.append(source, body, budget).await
+    }
+
+    async fn append(&self, source: &SourceId, body: Bytes, budget: Budget<'_, J>) -> Result<DeliverySeq, Refused> {
         let delivery = Delivery { source: source.clone(), received_at: self.0.clock.now(), body };
         let kept = self.0.journal.append(delivery).await;
         drop(budget);
@@ -213,14 +262,18 @@ impl<J: Journal> Intake<J> {
         Ok(budget)
     }
 
-    fn refuse(&self, source: &SourceId, refused: Refused) -> Response {
+    async fn refuse(&self, source: &SourceId, refused: &Refused) -> Response {
         match refused {
             Refused::TooLarge => {
-                tracing::error!(source = %source, limit = self.0.max_body, "body over intake.max_body_bytes refused: this event is lost unless the bound is raised");
+                if let Some(count) = self.0.size_alarm.note(self.0.clock.now()) {
+                    tracing::error!(source = %source, count, limit = self.0.max_body,
+                        "bodies over intake.max_body_bytes refused: these events are lost unless the bound is raised");
+                }
                 // The rest of the body is not read, so the connection cannot go on.
                 (StatusCode::PAYLOAD_TOO_LARGE, [(header::CONNECTION, "close")]).into_response()
             }
             Refused::Broken => (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")]).into_response(),
+            Refused::Unsigned(_) => self.refuse_stranger().await,
             Refused::Busy(_) => {
                 let headers = [(header::RETRY_AFTER, self.0.retry_after.as_str()), (header::CONNECTION, "close")];
                 (StatusCode::TOO_MANY_REQUESTS, headers).into_response()
@@ -231,7 +284,9 @@ impl<J: Journal> Intake<J> {
     /// The same answer for every reason, after the same wait; a valid sender behind the same address never waits.
     async fn refuse_stranger(&self) -> Response {
         self.count("unknown", "unauthorized");
-        tracing::warn!("webhook with wrong credentials or unknown source refused");
+        if let Some(count) = self.0.stranger_alarm.note(self.0.clock.now()) {
+            tracing::warn!(count, "webhooks with wrong credentials, or for an unknown source, refused");
+        }
         if let Ok(_place) = self.0.strangers.try_acquire() {
             tokio::time::sleep(STRANGER_WAIT).await;
         }
@@ -249,6 +304,8 @@ enum Refused {
     /// The body broke off or its framing is wrong: there is nothing whole to keep.
     Broken,
     Busy(&'static str),
+    /// The signature says that it is nobody we know.
+    Unsigned(Unsigned),
 }
 
 impl Refused {
@@ -257,6 +314,7 @@ impl Refused {
             Self::TooLarge => "too_large",
             Self::Broken => "broken_body",
             Self::Busy(why) => why,
+            Self::Unsigned(why) => why.word(),
         }
     }
 }
@@ -265,6 +323,19 @@ impl Refused {
 struct Budget<'i, J: Journal> {
     intake: &'i Intake<J>,
     bytes: usize,
+}
+
+impl<J: Journal> Budget<'_, J> {
+    /// Takes more; what was taken stays taken until the end.
+    fn grow(&mut self, bytes: usize) -> Result<(), Refused> {
+        let before = self.intake.0.inflight.fetch_add(bytes, Ordering::SeqCst);
+        let others = before - self.bytes;
+        self.bytes += bytes;
+        if before.saturating_add(bytes) > self.intake.0.max_inflight && others > 0 {
+            return Err(Refused::Busy("inflight"));
+        }
+        Ok(())
+    }
 }
 
 impl<J: Journal> Drop for Budget<'_, J> {

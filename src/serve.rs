@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +58,17 @@ pub struct Peer {
     pub uid: u32,
 }
 
+/// Where a TCP connection comes from; an extension of every request that came through one. Behind a gateway it is the gateway's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+/// Who is at the other end.
+#[derive(Clone, Copy)]
+enum Caller {
+    Local(Peer),
+    Remote(ClientAddress),
+}
+
 /// Largest head of a request, bytes. Beyond it hyper answers 431 by itself, before anybody can be authenticated: generous, because
 /// gateways on the way add headers of their own.
 const MAX_HEAD: usize = 64 << 10;
@@ -81,10 +93,10 @@ pub fn serve(listener: Listener, router: Router, limits: Limits, tasks: &Tasks, 
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => {
+                Ok((stream, caller)) => {
                     let (router, stop) = (router.clone(), stop.clone());
                     spawner.spawn("connection", async move {
-                        connection(stream, peer, router, limits, stop).await;
+                        connection(stream, caller, router, limits, stop).await;
                         drop(slot);
                     });
                 }
@@ -103,33 +115,28 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 impl Listener {
-    async fn accept(&self) -> std::io::Result<(Box<dyn Stream>, Option<Peer>)> {
+    async fn accept(&self) -> std::io::Result<(Box<dyn Stream>, Caller)> {
         match self {
             Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, from) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok((Box::new(stream), None))
+                Ok((Box::new(stream), Caller::Remote(ClientAddress(from.ip()))))
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 let uid = stream.peer_cred()?.uid();
-                Ok((Box::new(stream), Some(Peer { uid })))
+                Ok((Box::new(stream), Caller::Local(Peer { uid })))
             }
         }
     }
 }
 
-async fn connection(
-    stream: Box<dyn Stream>,
-    peer: Option<Peer>,
-    router: Router,
-    limits: Limits,
-    stop: CancellationToken,
-) {
+async fn connection(stream: Box<dyn Stream>, caller: Caller, router: Router, limits: Limits, stop: CancellationToken) {
     let service = service_fn(move |mut request: Request<Incoming>| {
         let router = router.clone();
-        if let Some(peer) = peer {
-            request.extensions_mut().insert(peer);
+        match caller {
+            Caller::Local(peer) => drop(request.extensions_mut().insert(peer)),
+            Caller::Remote(address) => drop(request.extensions_mut().insert(address)),
         }
         Box::pin(async move { Ok::<_, Infallible>(answer(router, request.map(Body::new), limits.body_timeout).await) })
     });

@@ -6,11 +6,17 @@
 
 use std::collections::BTreeMap;
 
+use secrecy::ExposeSecret as _;
+
 use super::schema::KeyPath;
 use super::secrets::{Secrets, join};
 use super::settings::{Settings, at};
+use super::signed;
 use super::value::parse_mailbox;
-use super::{Admin, Allow, Config, InboundPii, Intake, Keys, Log, Org, Relay, Sender, Source, Storage, Templates};
+use super::{
+    Admin, Allow, Config, Encoding, Hmac, HmacAlgorithm, InboundPii, Intake, Keys, Log, Org, Relay, Sender, Source,
+    Storage, Templates,
+};
 use crate::clock::Time;
 use crate::id::{Category, OrgId, SenderRole, TemplateId};
 use crate::message::Mailbox;
@@ -29,10 +35,9 @@ pub(super) fn config(settings: &Settings, secrets: &Secrets) -> Option<Config> {
         })?,
         admin: Admin {
             listen: settings.address(&at(&["admin", "listen"]))?,
-            token_sha256: secrets.one(&at(&["admin", "token_sha256"])).map(|digest| {
-                use secrecy::ExposeSecret as _;
-                digest.expose_secret().to_ascii_lowercase()
-            }),
+            token_sha256: secrets
+                .one(&at(&["admin", "token_sha256"]))
+                .map(|digest| digest.expose_secret().to_ascii_lowercase()),
             socket: settings.path(&at(&["admin", "socket"])).unwrap_or_else(|| storage.dir.join("admin.sock")),
         },
         storage,
@@ -100,9 +105,54 @@ fn source(settings: &Settings, secrets: &Secrets, place: &KeyPath) -> Option<Sou
             .map(|name| (name.to_owned(), secrets.all(&join(&headers, name)).to_vec()))
             .collect(),
         path_secret: secrets.one(&join(place, "path_secret")).cloned(),
+        hmac: hmac(settings, secrets, &join(place, "hmac")),
+        allow_from: settings.parsed_items(&join(place, "allow_from"))?,
         open: settings.text(&join(place, "auth")) == Some("none"),
         inbound_pii,
         orgs: settings.counts::<i64>(&join(place, "orgs"))?.into_iter().map(OrgId).collect(),
+    })
+}
+
+/// `None` without a secret; that all the rest fits was checked.
+fn hmac(settings: &Settings, secrets: &Secrets, place: &KeyPath) -> Option<Hmac> {
+    let texts = secrets.all(&join(place, "secret"));
+    let text = |name: &str| settings.text(&join(place, name));
+    let encoding = |name: &str| match text(name)? {
+        "text" => Some(Encoding::Text),
+        "hex" => Some(Encoding::Hex),
+        _ => Some(Encoding::Base64),
+    };
+    let decoded = |decode: &dyn Fn(&str) -> Option<Vec<u8>>| {
+        texts.iter().map(|secret| Some(decode(secret.expose_secret())?.into())).collect::<Option<Vec<_>>>()
+    };
+    let tolerance = settings.span(&join(place, "tolerance"))?;
+    if texts.is_empty() {
+        return None;
+    }
+    if text("scheme")? == "standard-webhooks" {
+        return Some(Hmac {
+            secrets: decoded(&signed::standard_secret)?,
+            algorithm: HmacAlgorithm::Sha256,
+            header: "webhook-signature".into(),
+            prefix: "v1,".into(),
+            encoding: Encoding::Base64,
+            several: true,
+            timestamp: Some(("webhook-timestamp".into(), tolerance)),
+            id_header: Some("webhook-id".into()),
+            signs: signed::pieces("{id}.{timestamp}.{body}")?,
+        });
+    }
+    let secret_encoding = encoding("secret_encoding")?;
+    Some(Hmac {
+        secrets: decoded(&|secret| secret_encoding.decode(secret))?,
+        algorithm: if text("algorithm")? == "sha512" { HmacAlgorithm::Sha512 } else { HmacAlgorithm::Sha256 },
+        header: text("header")?.to_owned(),
+        prefix: text("prefix").unwrap_or_default().to_owned(),
+        encoding: encoding("encoding")?,
+        several: false,
+        timestamp: text("timestamp_header").map(|name| (name.to_owned(), tolerance)),
+        id_header: text("id_header").map(str::to_owned),
+        signs: signed::pieces(text("signs")?)?,
     })
 }
 

@@ -16,6 +16,7 @@ use super::value::format_duration;
 mod doors;
 mod orgs;
 mod providers;
+mod signatures;
 
 /// Capillary's logs reach back 30 days (capillary/reference.md): an event can be sent again from there, and must be known.
 const KEEP_AT_LEAST: Duration = Duration::from_secs(31 * 86_400);

@@ -49,6 +49,8 @@ pub(super) enum Kind {
     HttpsAddress,
     /// A mailbox.
     Mailbox,
+    /// A network of IP addresses.
+    Network,
     /// A path in the file system.
     Path,
     /// One path or a list of one or two.
@@ -171,6 +173,7 @@ impl Kind {
             }
             Self::HttpsAddress => "an address that begins with https://".into(),
             Self::Mailbox => "a mailbox such as \"Acme Rewards <rewards@acme.example>\"".into(),
+            Self::Network => "an IP address or network such as \"10.0.0.0/8\" or \"2001:db8::/32\"".into(),
             Self::Path => "a path".into(),
             Self::Paths => "a path, or a list of one or two paths".into(),
             Self::Pointer => "a JSON pointer such as \"/messages/0/id\"".into(),
@@ -232,6 +235,7 @@ impl Kind {
             Self::WebAddress => parse_web_address(text).is_ok(),
             Self::HttpsAddress => parse_web_address(text).is_ok_and(|a| a.secure) && !text.contains("{{"),
             Self::Mailbox => parse_mailbox(text).is_ok(),
+            Self::Network => text.parse::<super::Network>().is_ok(),
             Self::Pointer => text.starts_with('/') && is_line(text),
             Self::Digest => text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()),
             Self::Currency => text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase()),

@@ -19,7 +19,7 @@ const MAX_FILE_BYTES: u64 = 64 * 1024;
 /// Below this a secret can be guessed.
 const WEAK_BELOW: usize = 16;
 
-/// All secrets by the place of their key without `_file`. More than one value only for headers.
+/// All secrets by the place of their key without `_file`. More than one value only for headers and signatures.
 pub(super) struct Secrets(BTreeMap<KeyPath, Vec<SecretString>>);
 
 impl Secrets {
@@ -30,6 +30,8 @@ impl Secrets {
             let place = at(&["source", &source]);
             reading.table(&place, "headers", "headers_file");
             reading.one(&join(&place, "path_secret"), &join(&place, "path_secret_file"));
+            let hmac = join(&place, "hmac");
+            reading.one(&join(&hmac, "secret"), &join(&hmac, "secret_file"));
         }
         reading.one(&at(&["admin", "token_sha256"]), &at(&["admin", "token_sha256_file"]));
         for provider in settings.names(&at(&["provider"])) {

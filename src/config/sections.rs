@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::{Hmac, Network};
 use crate::clock::Time;
 use crate::id::{Category, Namespace, OrgId, SenderRole, TemplateId};
 use crate::message::Mailbox;
@@ -62,6 +63,10 @@ pub struct Source {
     pub headers: Vec<(String, Vec<SecretString>)>,
     /// `path_secret`: if set, the route is `/v1/events/{source}/{path_secret}`.
     pub path_secret: Option<SecretString>,
+    /// `[source.<name>.hmac]`: the sender signs what it sends.
+    pub hmac: Option<Hmac>,
+    /// `allow_from = ["203.0.113.0/24"]`: networks it may come from; empty means any.
+    pub allow_from: Vec<Network>,
     /// `auth = "none"`: allowed only when `intake.listen` is a loopback address.
     pub open: bool,
     /// `inbound_pii = "strip"`.

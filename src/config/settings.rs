@@ -54,6 +54,11 @@ impl Settings {
         })
     }
 
+    /// True if the operator gave a value there: a default is none.
+    pub(super) fn is_given(&self, path: &[String]) -> bool {
+        self.get(path).is_some() && self.origin(path).rank > Rank::Default
+    }
+
     /// The names below a place, sorted.
     pub(super) fn names(&self, path: &[String]) -> BTreeSet<String> {
         match self.get(path).map(|value| &value.kind) {

@@ -1,20 +1,26 @@
-//! What a source must show: static headers, as Capillary sends them, and optionally a secret path segment.
+//! What a source must show: static headers, as Capillary sends them, a secret path segment, a signature, an address.
 //!
 //! Promises: comparing takes the same time wherever a guess goes wrong and however long it is; every configured header must
 //! match one of its values; two values are valid while a secret is rotated.
 //! Never: a secret kept in the clear once its hash is known, or printed.
+
+use std::net::IpAddr;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{self, Digest};
 use axum::http::{HeaderMap, HeaderName};
 use secrecy::ExposeSecret;
 
-use crate::config;
+use super::signature::{Claim, Signature, Unsigned};
+use crate::clock::Time;
+use crate::config::{self, Network};
 
 /// One source's door.
 pub(super) struct Door {
     headers: Vec<(Option<HeaderName>, Vec<Digest>)>,
     path_secret: Option<Digest>,
+    signature: Option<Signature>,
+    allow_from: Vec<Network>,
     open: bool,
 }
 
@@ -31,10 +37,32 @@ impl Door {
             (name.parse().ok(), hashes)
         });
         let path_secret = source.path_secret.as_ref().map(|secret| hash(secret.expose_secret().as_bytes()));
-        Self { headers: headers.collect(), path_secret, open: source.open }
+        Self {
+            headers: headers.collect(),
+            path_secret,
+            signature: source.hmac.as_ref().map(Signature::new),
+            allow_from: source.allow_from.clone(),
+            open: source.open,
+        }
     }
 
-    /// True if everything that is asked for is shown. Looks at all of it, whatever the first comparison says.
+    /// True if requests may come from there. An address that is not known (a local socket's) is no address.
+    pub(super) fn lets_in(&self, from: Option<IpAddr>) -> bool {
+        self.allow_from.is_empty()
+            || from.is_some_and(|address| self.allow_from.iter().any(|network| network.contains(address)))
+    }
+
+    /// What a signing source claims, before its body is read; `None` for a source that does not sign.
+    pub(super) fn claim(&self, headers: &HeaderMap, now: Time) -> Result<Option<Claim>, Unsigned> {
+        self.signature.as_ref().map(|signature| signature.claim(headers, now)).transpose()
+    }
+
+    /// Whether a claim was true.
+    pub(super) fn verify(&self, claim: &Claim, body: &[u8]) -> Result<(), Unsigned> {
+        self.signature.as_ref().map_or(Err(Unsigned::Wrong), |signature| signature.verify(claim, body))
+    }
+
+    /// True if everything that is asked for, but for the signature, is shown. Looks at all of it, whatever the first comparison says.
     pub(super) fn opens(&self, headers: &HeaderMap, secret: Option<&str>) -> bool {
         let mut opens = match (&self.path_secret, secret) {
             (Some(expected), Some(given)) => equal(expected, &hash(given.as_bytes())),
@@ -55,7 +83,7 @@ impl Door {
             opens &= matches;
         }
         // A door without any lock opens only where the configuration says so, in as many words.
-        opens && (self.open || !self.headers.is_empty() || self.path_secret.is_some())
+        opens && (self.open || !self.headers.is_empty() || self.path_secret.is_some() || self.signature.is_some())
     }
 }
 
@@ -75,6 +103,8 @@ mod tests {
                 .map(|(name, values)| ((*name).into(), values.iter().map(|v| (*v).into()).collect()))
                 .collect(),
             path_secret: path.map(Into::into),
+            hmac: None,
+            allow_from: vec![],
             open,
             inbound_pii: InboundPii::Strip,
             orgs: vec![],

@@ -77,15 +77,35 @@ async fn start(limits: config::Intake) -> Bench {
         backlog: AtomicUsize::new(0),
         open: watch::Sender::new(true),
     }));
+    let signed = || config::Hmac {
+        secrets: vec![b"key".to_vec().into()],
+        algorithm: config::HmacAlgorithm::Sha256,
+        header: "X-Sign".into(),
+        prefix: "sha256=".into(),
+        encoding: config::Encoding::Hex,
+        several: false,
+        timestamp: Some(("X-Time".into(), Duration::from_secs(10))),
+        id_header: None,
+        signs: vec![config::SignedPiece::Timestamp, config::SignedPiece::Body],
+    };
     let source = |path: Option<&str>| config::Source {
         headers: vec![("X-Key".into(), vec!["right".into(), "next".into()])],
         path_secret: path.map(Into::into),
+        hmac: None,
+        allow_from: vec![],
         open: false,
         inbound_pii: InboundPii::Strip,
         orgs: vec![],
     };
-    let sources =
-        BTreeMap::from([("cap".parse().unwrap(), source(None)), ("hidden".parse().unwrap(), source(Some("s3cret")))]);
+    let from = |network: &str| config::Source { allow_from: vec![network.parse().unwrap()], ..source(None) };
+    let sources = [
+        ("cap", source(None)),
+        ("hidden", source(Some("s3cret"))),
+        ("near", from("127.0.0.0/8")),
+        ("far", from("10.0.0.0/8")),
+        ("signed", config::Source { headers: vec![], hmac: Some(signed()), ..source(None) }),
+    ];
+    let sources = sources.into_iter().map(|(name, source)| (name.parse().unwrap(), source)).collect();
     let clock = Clock::manual(Time::from_millis(1_000));
     let intake = Intake::new(&limits, &sources, journal.clone(), clock, Metrics::new());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -168,6 +188,61 @@ async fn strangers_are_answered_401_and_nothing_tells_why() {
     assert_eq!(answers.len(), 1, "all strangers look alike: {answers:#?}");
     assert!(bench.kept().is_empty());
     assert_eq!(status(&bench.post("/v1/events/hidden/s3cret", "right", "{}").await), "200");
+}
+
+/// The head and body of a request that is signed at second 1 with the key.
+fn signed_request(key: &str, time: &str, body: &str) -> String {
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, key.as_bytes());
+    let tag = aws_lc_rs::hmac::sign(&key, format!("{time}{body}").as_bytes());
+    let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(
+        "POST /v1/events/signed HTTP/1.1\r\nHost: h\r\nX-Time: {time}\r\nX-Sign: sha256={hex}\r\nConnection: close\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+#[tokio::test]
+async fn a_signed_delivery_is_kept_and_any_other_is_a_strangers() {
+    let bench = start(limits()).await;
+    let right = signed_request("key", "1", "signed");
+    for (what, request, expect) in [
+        ("signed", right.clone(), "200"),
+        ("another key", signed_request("other", "1", "x"), "401"),
+        ("another body", right.replace("\r\n\r\nsigned", "\r\n\r\nforged"), "401"),
+        ("another time", right.replace("X-Time: 1", "X-Time: 2"), "401"),
+        ("too late", signed_request("key", "12", "x"), "401"),
+        ("no signature", request("/v1/events/signed", "right", "x"), "401"),
+        ("too long", signed_request("key", "1", &"x".repeat(1_001)), "413"),
+    ] {
+        assert_eq!(status(&bench.answer(&request).await), expect, "{what}");
+    }
+    assert_eq!(bench.kept(), [b"signed"]);
+    let stranger = bench.answer(&signed_request("other", "1", "x")).await;
+    assert!(!stranger.contains("sign"), "nothing tells why: {stranger}");
+    assert_eq!(bench.intake.0.inflight.load(Ordering::SeqCst), 0, "the budget is given back");
+}
+
+#[tokio::test]
+async fn a_stranger_who_only_announces_a_body_takes_nothing_from_the_budget() {
+    let bench = start(limits()).await;
+    let head = signed_request("key", "1", &"x".repeat(1_000)).split_inclusive("\r\n\r\n").next().unwrap().to_owned();
+    let mut announced = Vec::new();
+    for _ in 0..8 {
+        announced.push(bench.send(&format!("{head}x")).await);
+    }
+    while bench.intake.0.inflight.load(Ordering::SeqCst) < 8 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(status(&bench.post("/v1/events/cap", "right", &"x".repeat(1_000)).await), "200");
+}
+
+#[tokio::test]
+async fn a_source_may_say_where_its_sender_stands() {
+    let bench = start(limits()).await;
+    assert_eq!(status(&bench.post("/v1/events/near", "right", "{}").await), "200");
+    assert_eq!(status(&bench.post("/v1/events/near", "wrong", "{}").await), "401");
+    assert_eq!(status(&bench.post("/v1/events/far", "right", "{}").await), "401");
 }
 
 #[tokio::test]

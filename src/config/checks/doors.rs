@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::Check;
-use crate::config::schema::dotted;
+use super::{Check, signatures};
+use crate::config::schema::{KeyPath, dotted};
 use crate::config::secrets::join;
 use crate::config::settings::at;
 
@@ -70,11 +70,13 @@ fn check_source(check: &mut Check<'_>, source: &str, intake: Option<SocketAddr>)
     let (headers, files) = (join(&place, "headers"), join(&place, "headers_file"));
     let (auth, secret) = (join(&place, "auth"), join(&place, "path_secret"));
     let named = !check.settings.names(&headers).is_empty() || !check.settings.names(&files).is_empty();
-    let hidden =
-        check.settings.get(&secret).is_some() || check.settings.get(&join(&place, "path_secret_file")).is_some();
+    let hmac = join(&place, "hmac");
+    let given = |place: &KeyPath| check.settings.get(place).is_some();
+    let signed = given(&join(&hmac, "secret")) || given(&join(&hmac, "secret_file"));
+    let hidden = signed || given(&secret) || given(&join(&place, "path_secret_file"));
     match check.settings.text(&auth) {
         Some("none") if named || hidden => {
-            check.fault(&auth, "contradicts the headers or path_secret beside it", "take one of the two out");
+            check.fault(&auth, "contradicts the headers, path_secret or hmac beside it", "take one of the two out");
         }
         Some("none") if intake.is_some_and(|address| !address.ip().is_loopback()) => {
             check.fault(&auth, "intake.listen is reachable from other machines", "set headers, or listen on 127.0.0.1");
@@ -82,12 +84,14 @@ fn check_source(check: &mut Check<'_>, source: &str, intake: Option<SocketAddr>)
         None if !named && !hidden && check.settings.get(&auth).is_none() => check.fault(
             &place,
             "does not say how it authenticates",
-            "add `headers = { \"X-Sealpost-Key\" = \"…\" }`, headers_file, or path_secret",
+            "add `headers = { \"X-Sealpost-Key\" = \"…\" }`, headers_file, path_secret or hmac.secret",
         ),
         _ => {}
     }
     check_header_names(check, &headers, &files);
-    let keys: Vec<_> = check.secrets.below(&headers).map(|name| join(&headers, name)).chain([secret.clone()]).collect();
+    signatures::check(check, &hmac, signed);
+    let shown = check.secrets.below(&headers).map(|name| join(&headers, name));
+    let keys: Vec<_> = shown.chain([secret.clone(), join(&hmac, "secret")]).collect();
     for key in keys {
         if check.secrets.is_weak(&key) {
             check.warn(&key, "shorter than 16 characters", "make a long one: openssl rand -hex 32");

@@ -5,7 +5,7 @@
 
 use super::super::kind::Kind::{
     Address, AliasText, Bytes, Count, Currency, Digest, Domain, Filter, Flag, Host, HttpsAddress, Instant, Line, List,
-    Locale, Mailbox, Name, Path, Paths, Pointer, Rate, Secret, Secrets, Span, Text, WebAddress, Word, Zone,
+    Locale, Mailbox, Name, Network, Path, Paths, Pointer, Rate, Secret, Secrets, Span, Text, WebAddress, Word, Zone,
 };
 use super::super::kind::{Kind, Names};
 use super::Row;
@@ -61,6 +61,19 @@ pub(in crate::config) const ROWS: &[Row] = &[
     key("source.*.headers_file.*", Paths),
     key("source.*.path_secret", Secret).hidden(),
     key("source.*.path_secret_file", Path),
+    key("source.*.hmac.scheme", Word(&["standard-webhooks", "custom"])).or("\"standard-webhooks\""),
+    key("source.*.hmac.secret", Secrets).hidden(),
+    key("source.*.hmac.secret_file", Paths),
+    key("source.*.hmac.secret_encoding", Word(&["text", "hex", "base64"])).or("\"text\""),
+    key("source.*.hmac.algorithm", Word(&["sha256", "sha512"])).or("\"sha256\""),
+    key("source.*.hmac.header", Name(Names::Header)),
+    key("source.*.hmac.prefix", Line),
+    key("source.*.hmac.encoding", Word(&["hex", "base64"])).or("\"hex\""),
+    key("source.*.hmac.signs", Line).or("\"{body}\""),
+    key("source.*.hmac.timestamp_header", Name(Names::Header)),
+    key("source.*.hmac.id_header", Name(Names::Header)),
+    key("source.*.hmac.tolerance", Span).or("\"5m\""),
+    key("source.*.allow_from", List(&Network)).or("[]"),
     key("source.*.auth", Word(&["none"])),
     key("source.*.inbound_pii", Word(&["strip"])).or("\"strip\""),
     key("source.*.orgs", List(&Name(Names::Org))).or("[]"),

@@ -132,7 +132,7 @@ fn an_open_door_stays_on_this_machine() {
     ");
     assert_snapshot!(faults_of(&open.replace("auth = \"none\"", ""), &[]), @r#"
     sealpost.toml:2: source.capillary: does not say how it authenticates
-        hint: add `headers = { "X-Sealpost-Key" = "…" }`, headers_file, or path_secret
+        hint: add `headers = { "X-Sealpost-Key" = "…" }`, headers_file, path_secret or hmac.secret
     "#);
     assert_snapshot!(faults_after("[admin]\nlisten = \"0.0.0.0:9000\"\n"), @r"
     sealpost.toml:27: admin.listen: reachable from other machines without a token
@@ -387,4 +387,44 @@ proptest! {
         let pairs: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "x,1")).collect();
         let _ = printed(&lines.join("\n"), &pairs);
     }
+}
+
+#[test]
+fn a_signature_that_could_never_fit_is_a_fault() {
+    let hmac = |keys: &str| faults_after(&format!("[source.signed.hmac]\n{keys}"));
+    assert_snapshot!(hmac("secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLwSw\"\n"), @r#"no fault"#);
+    assert_snapshot!(hmac("secret = [\"whsec_not base64\", \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLwSw\"]\nheader = \"X-Sign\"\n"), @r#"
+    sealpost.toml:27: source.signed.hmac.secret: `<hidden>` is not written in its encoding
+        hint: Standard Webhooks: `whsec_` and base64
+    sealpost.toml:28: source.signed.hmac.header: is fixed by Standard Webhooks
+        hint: take it out, or set scheme = "custom"
+    "#);
+    assert_snapshot!(hmac("scheme = \"custom\"\n"), @r#"
+    sealpost.toml:26: source.signed: does not say how it authenticates
+        hint: add `headers = { "X-Sealpost-Key" = "…" }`, headers_file, path_secret or hmac.secret
+    sealpost.toml:27: source.signed.hmac.scheme: stands without a secret
+        hint: add hmac.secret or hmac.secret_file
+    "#);
+    assert_snapshot!(hmac("scheme = \"custom\"\nsecret = \"0123456789abcdefx\"\nsecret_encoding = \"hex\"\nsigns = \"{url}\"\n"), @r#"
+    sealpost.toml:26: source.signed.hmac.header: is missing
+        hint: name the header that holds the signature
+    sealpost.toml:28: source.signed.hmac.secret: `<hidden>` is not written in its encoding
+        hint: look at hmac.secret_encoding
+    sealpost.toml:30: source.signed.hmac.signs: is not read
+        hint: write {body}, and {timestamp} and {id} where they are signed too
+    "#);
+    assert_snapshot!(hmac("scheme = \"custom\"\nsecret = \"0123456789abcdef\"\nheader = \"X-Sign\"\nsigns = \"{timestamp}{body}\"\nid_header = \"X-Id\"\n"), @r#"
+    sealpost.toml:30: source.signed.hmac.signs: signs a value that no header brings: timestamp_header is not set
+        hint: set timestamp_header
+    sealpost.toml:31: source.signed.hmac.id_header: is not signed, so anybody could change it
+        hint: add it to `signs`, or take it out
+    "#);
+    let overheard = format!(
+        "{GOOD}[source.signed.hmac]\nscheme = \"custom\"\nsecret = \"0123456789abcdef\"\nheader = \"X-Sign\"\n"
+    );
+    assert_snapshot!(warnings_of(&overheard, &[]), @r#"
+    sealpost.toml: source.signed.hmac.signs: no time is signed
+        hint: what was overheard once can be sent again for ever; events are de-duplicated by their own ids
+    "#);
+    assert_snapshot!(faults_after("[source.near]\npath_secret = \"0123456789abcdef\"\nallow_from = [\"10.1.2.3/8\"]\n"), @r#"sealpost.toml:28: source.near.allow_from: `10.1.2.3/8` is not an IP address or network such as "10.0.0.0/8" or "2001:db8::/32""#);
 }

@@ -22,6 +22,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
@@ -169,7 +171,7 @@ impl Template {
                     let get =
                         |name: &Name| look_up(name, values, turn).ok_or_else(|| RenderError::Missing(name.to_string()));
                     let pair = Zeroizing::new(format!("{}:{}", *get(first)?, *get(second)?));
-                    self.place.escape(&base64(pair.as_bytes()), first, out)?;
+                    self.place.escape(&Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes())), first, out)?;
                 }
                 Node::Each(nodes) => {
                     for (index, var) in values.sms.vars.iter().enumerate() {
@@ -243,20 +245,6 @@ impl Place {
         }
         Ok(())
     }
-}
-
-/// RFC 4648 section 4, with padding.
-fn base64(bytes: &[u8]) -> Zeroizing<String> {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = Zeroizing::new(String::with_capacity(bytes.len().div_ceil(3) * 4));
-    for chunk in bytes.chunks(3) {
-        let value = (0..3).fold(0usize, |value, i| value << 8 | usize::from(chunk.get(i).copied().unwrap_or(0)));
-        for i in 0..4 {
-            let digit = ALPHABET[value >> (18 - 6 * i) & 63];
-            out.push(if i <= chunk.len() { char::from(digit) } else { '=' });
-        }
-    }
-    out
 }
 
 #[cfg(test)]

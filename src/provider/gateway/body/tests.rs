@@ -99,15 +99,6 @@ fn a_value_cannot_add_a_header() {
     }
 }
 
-#[test]
-fn base64_is_that_of_the_standard() {
-    let table = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE=")];
-    for (plain, encoded) in table {
-        assert_eq!(*base64(plain.as_bytes()), encoded);
-    }
-    assert_eq!(*base64(&[0xfb, 0xff, 0xfe]), "+//+");
-}
-
 proptest! {
     #[test]
     fn no_value_can_leave_its_json_string(text in "[\\s\\S]{0,60}", vars in prop::collection::vec("[\\s\\S]{0,20}", 0..5)) {

@@ -2,6 +2,9 @@
 
 use std::io;
 
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::wire::Wire;
@@ -40,29 +43,11 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(wire.line().await?.and_then(|line| base64(&line)))
 }
 
-/// RFC 4648, section 4; padding may be missing. `None` for anything else, `*` (cancel) included.
+/// `None` for what is not base64, `*` (cancel) included.
 fn base64(text: &[u8]) -> Option<Vec<u8>> {
-    let text = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
-    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut bits, mut held) = (0_u32, 0);
-    for byte in text {
-        let six = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(six);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held) as u8);
-            bits &= (1 << held) - 1;
-        }
-    }
-    Some(bytes)
+    // Clients differ on padding, and what a test wants to see is the name behind it.
+    let padded = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    GeneralPurpose::new(&STANDARD, padded).decode(text).ok()
 }
 
 #[cfg(test)]
