@@ -5,7 +5,6 @@
 //! Never: a global; two houses can live in one process (the demo and the tests do that).
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,18 +18,22 @@ use crate::control::Control;
 use crate::dispatch::Dispatcher;
 use crate::id::TemplateId;
 use crate::intake::Intake;
-use crate::ledger::{Health, Ledger, LedgerError, LedgerOptions};
+use crate::ledger::{Health, Ledger, LedgerOptions};
 use crate::plan::{Planner, Waker};
 use crate::provider::Providers;
 use crate::rules::RuleSet;
-use crate::seal::{KeyError, Keyring};
-use crate::serve::{self, Limits, Listener};
+use crate::seal::Keyring;
+use crate::serve::{self, Certificate, Limits, Listener};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::template::{TemplateSet, TemplateSource};
-use crate::vault::{Vault, VaultError};
+use crate::vault::Vault;
 
+mod error;
 mod upkeep;
+
+pub use error::{BuildError, RunError};
+pub use upkeep::refresh as refresh_certificate;
 
 /// The stores and everything checked, without a listener or a task: what commands need when no daemon runs.
 #[derive(Clone)]
@@ -53,52 +56,6 @@ pub struct House {
     pub clock: Clock,
     /// Counters.
     pub metrics: Metrics,
-}
-
-/// A house that cannot be built.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages say it")]
-pub enum BuildError {
-    #[error(transparent)]
-    Faults(#[from] Faults),
-    #[error(transparent)]
-    Keys(#[from] KeyError),
-    #[error(transparent)]
-    Vault(#[from] VaultError),
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    #[error("storage directory {path} cannot be made: {source}")]
-    Storage { path: PathBuf, source: std::io::Error },
-    #[error("cannot listen on {address}: {source}")]
-    Listen { address: String, source: std::io::Error },
-}
-
-impl BuildError {
-    /// True if a restart cannot help before somebody changes a file.
-    pub fn is_of_the_configuration(&self) -> bool {
-        matches!(
-            self,
-            Self::Faults(_)
-                | Self::Keys(_)
-                | Self::Vault(VaultError::OtherKeys { .. })
-                | Self::Ledger(LedgerError::OtherKeys { .. })
-        )
-    }
-
-    /// True if another process has the stores: it may be gone in a moment.
-    pub fn is_of_the_moment(&self) -> bool {
-        matches!(self, Self::Vault(VaultError::Locked { .. }) | Self::Ledger(LedgerError::Locked { .. }))
-    }
-}
-
-/// How a run ended.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages say it")]
-pub enum RunError {
-    #[error("task `{0}` failed; restart the daemon, nothing acknowledged is lost")]
-    TaskFailed(String),
-    #[error("still running when the drain timeout ended: {0}; their outcomes will be ambiguous")]
-    DrainIncomplete(String),
 }
 
 impl House {
@@ -244,6 +201,7 @@ pub struct App {
     tasks: Tasks,
     intake: Intake,
     intake_listener: TcpListener,
+    certificate: Option<Certificate>,
     admin_listener: TcpListener,
     socket: tokio::net::UnixListener,
 }
@@ -263,12 +221,23 @@ impl App {
             house.clock.clone(),
             house.metrics.clone(),
         );
+        let tls = config.intake.tls.as_ref();
+        let certificate = tls.map(|files| Certificate::load(&files.cert_file, &files.key_file)).transpose()?;
         let intake_listener = bind(config.intake.listen).await?;
         let admin_listener = bind(config.admin.listen).await?;
         let socket = admin::bind_socket(&config.admin.socket)
             .map_err(|source| BuildError::Listen { address: config.admin.socket.display().to_string(), source })?;
         let tasks = Tasks::new();
-        Ok(Self { providers: Arc::new(providers), house, tasks, intake, intake_listener, admin_listener, socket })
+        Ok(Self {
+            providers: Arc::new(providers),
+            house,
+            tasks,
+            intake,
+            intake_listener,
+            certificate,
+            admin_listener,
+            socket,
+        })
     }
 
     /// Where the intake listens (port 0 in the configuration means: any).
@@ -287,12 +256,17 @@ impl App {
         self.admin_listener.local_addr().expect("a bound listener has an address")
     }
 
+    /// The certificate of the public listener, if it has one.
+    pub fn certificate(&self) -> Option<Certificate> {
+        self.certificate.clone()
+    }
+
     /// Runs until `stop`, then drains: intake first, then the planner and the dispatcher, then the stores.
     ///
     /// # Errors
     /// A task that failed, or what was still running when the drain timeout ended.
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
-        let Self { house, providers, tasks, intake, intake_listener, admin_listener, socket } = self;
+        let Self { house, providers, tasks, intake, intake_listener, certificate, admin_listener, socket } = self;
         let House { config, ledger, vault, clock, .. } = house.clone();
         let workers = tasks.stop_token();
         let doors = CancellationToken::new();
@@ -308,7 +282,14 @@ impl App {
         let dispatcher = house.dispatcher(providers.clone(), tasks.clone());
         tasks.spawn_fallible("dispatch", dispatcher.run(workers.clone()));
         upkeep::spawn(&house, &intake, &tasks, &workers);
-        serve::serve(Listener::Tcp(intake_listener), intake.router(), limits, &tasks, doors.clone());
+        let public = match certificate {
+            Some(certificate) => {
+                upkeep::watch_certificate(&house, certificate.clone(), &tasks, &workers);
+                Listener::Tls(intake_listener, certificate)
+            }
+            None => Listener::Tcp(intake_listener),
+        };
+        serve::serve(public, intake.router(), limits, &tasks, doors.clone());
         serve::serve(
             Listener::Tcp(admin_listener),
             admin::router(&desk, admin::Door::Token),

@@ -38,7 +38,9 @@ pub use network::Network;
 pub use outgoing::{
     AmbiguousPolicy, ChannelConfig, ErrorClass, GatewayTest, HttpSms, Provider, ProviderKind, Smtp, SmtpTls,
 };
-pub use sections::{Admin, Allow, InboundPii, Intake, Keys, Log, Org, Relay, Sender, Source, Storage, Templates};
+pub use sections::{
+    Admin, Allow, InboundPii, Intake, Keys, Log, Org, Relay, Sender, Source, Storage, Templates, TlsFiles,
+};
 pub use signed::{Encoding, Hmac, HmacAlgorithm, SignedPiece};
 pub use value::{format_duration, parse_bytes, parse_duration, parse_mailbox};
 

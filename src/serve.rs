@@ -23,12 +23,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::tasks::Tasks;
 
 mod linger;
+mod tls;
+
+pub use tls::{Certificate, CertificateError};
 
 /// Bounds of a listener.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +51,8 @@ pub struct Limits {
 pub enum Listener {
     /// TCP.
     Tcp(TcpListener),
+    /// TCP with TLS; each connection gets the certificate that is in force when it comes.
+    Tls(TcpListener, Certificate),
     /// A local socket.
     Unix(UnixListener),
 }
@@ -95,8 +101,12 @@ pub fn serve(listener: Listener, router: Router, limits: Limits, tasks: &Tasks, 
             match accepted {
                 Ok((stream, caller)) => {
                     let (router, stop) = (router.clone(), stop.clone());
+                    let tls = listener.acceptor();
                     spawner.spawn("connection", async move {
-                        connection(stream, caller, router, limits, stop).await;
+                        // In the connection's own task: a slow handshake holds up nobody else.
+                        if let Some(stream) = secured(stream, tls, limits.header_timeout, &stop).await {
+                            connection(stream, caller, router, limits, stop).await;
+                        }
                         drop(slot);
                     });
                 }
@@ -115,9 +125,16 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 impl Listener {
+    fn acceptor(&self) -> Option<TlsAcceptor> {
+        match self {
+            Self::Tls(_, certificate) => Some(certificate.acceptor()),
+            Self::Tcp(_) | Self::Unix(_) => None,
+        }
+    }
+
     async fn accept(&self) -> std::io::Result<(Box<dyn Stream>, Caller)> {
         match self {
-            Self::Tcp(listener) => {
+            Self::Tcp(listener) | Self::Tls(listener, _) => {
                 let (stream, from) = listener.accept().await?;
                 stream.set_nodelay(true)?;
                 Ok((Box::new(stream), Caller::Remote(ClientAddress(from.ip()))))
@@ -128,6 +145,21 @@ impl Listener {
                 Ok((Box::new(stream), Caller::Local(Peer { uid })))
             }
         }
+    }
+}
+
+/// The stream behind its handshake; `None` if there is none in time. What a stranger does to it is no news.
+async fn secured(
+    stream: Box<dyn Stream>,
+    tls: Option<TlsAcceptor>,
+    patience: Duration,
+    stop: &CancellationToken,
+) -> Option<Box<dyn Stream>> {
+    let Some(tls) = tls else { return Some(stream) };
+    tokio::select! {
+        () = stop.cancelled() => None,
+        () = tokio::time::sleep(patience) => None,
+        stream = tls.accept(stream) => Some(Box::new(stream.ok()?)),
     }
 }
 

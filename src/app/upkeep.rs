@@ -11,12 +11,14 @@ use tokio_util::sync::CancellationToken;
 use crate::intake::Intake;
 use crate::ledger::LedgerError;
 use crate::policy::WaitReason;
+use crate::serve::Certificate;
 use crate::tasks::Tasks;
 use crate::telemetry::Reason;
 
 use super::House;
 
 const DISK_LOOK: Duration = Duration::from_secs(5);
+const CERTIFICATE_LOOK: Duration = Duration::from_secs(60);
 const RETENTION_LOOK: Duration = Duration::from_secs(600);
 /// Events, and deliveries in quarantine, removed between two breaths, so that retention never holds up the queue.
 const RETENTION_BATCH: usize = 500;
@@ -48,6 +50,25 @@ pub(super) fn spawn(house: &House, intake: &Intake, tasks: &Tasks, stop: &Cancel
             }
         }
     });
+}
+
+/// Looks for a new certificate, so that whoever renews it need not tell us.
+pub(super) fn watch_certificate(house: &House, certificate: Certificate, tasks: &Tasks, stop: &CancellationToken) {
+    let (this, token) = (house.clone(), stop.clone());
+    tasks.spawn("certificate", async move {
+        while !pause(&this, &token, CERTIFICATE_LOOK).await {
+            refresh(&certificate);
+        }
+    });
+}
+
+/// Reads the certificate again and says what came of it.
+pub fn refresh(certificate: &Certificate) {
+    match certificate.refresh() {
+        Ok(true) => tracing::info!("a new certificate is in force for new connections of the intake"),
+        Ok(false) => {}
+        Err(error) => tracing::error!(%error, "the new certificate cannot be used; the old one stays in force"),
+    }
 }
 
 /// Removes a batch of what is kept no longer; true if there may be more.

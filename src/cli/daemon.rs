@@ -14,13 +14,14 @@ use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, House};
+use crate::app::{App, House, refresh_certificate};
 use crate::bench;
 use crate::call::{exchange, request};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::demo::{self, Demo};
 use crate::seal::Keyring;
+use crate::serve::Certificate;
 use crate::telemetry::{Metrics, logs};
 
 use super::said::Said;
@@ -32,6 +33,7 @@ pub(super) async fn run(config: Arc<Config>) -> anyhow::Result<()> {
     let stop = on_signal()?;
     let house = House::open(config, Clock::system(), Metrics::new())?;
     let app = App::build(house).await?;
+    on_hangup(app.certificate())?;
     tracing::info!(intake = %app.intake_address(), admin = %app.admin_address(), "listening");
     app.run(stop).await.context("stopped")
 }
@@ -115,6 +117,23 @@ pub(super) async fn probe(address: &str) -> anyhow::Result<Said> {
     let json = json!({ "ready": ready, "says": text });
     let failed = (!ready).then(|| anyhow!("not ready: {text}"));
     Ok(Said { json, text: if ready { text } else { String::new() }, failed })
+}
+
+/// Files that can change while the relay runs are read again.
+fn on_hangup(certificate: Option<Certificate>) -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    #[expect(clippy::disallowed_methods, reason = "it outlives the house, whose drain must not wait for it")]
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            match &certificate {
+                Some(certificate) => refresh_certificate(certificate),
+                None => {
+                    tracing::warn!("SIGHUP: there is no certificate to read again; restart to change the configuration")
+                }
+            }
+        }
+    });
+    Ok(())
 }
 
 /// The first signal stops; the second ends the process without waiting.

@@ -15,7 +15,7 @@ use super::signed;
 use super::value::parse_mailbox;
 use super::{
     Admin, Allow, Config, Encoding, Hmac, HmacAlgorithm, InboundPii, Intake, Keys, Log, Org, Relay, Sender, Source,
-    Storage, Templates,
+    Storage, Templates, TlsFiles,
 };
 use crate::clock::Time;
 use crate::id::{Category, OrgId, SenderRole, TemplateId};
@@ -82,6 +82,7 @@ fn intake(settings: &Settings) -> Option<Intake> {
     let key = |name: &str| at(&["intake", name]);
     Some(Intake {
         listen: settings.address(&key("listen"))?,
+        tls: tls(settings),
         max_body_bytes: settings.bytes(&key("max_body_bytes"))?,
         max_inflight_bytes: settings.bytes(&key("max_inflight_bytes"))?,
         max_connections: settings.count(&key("max_connections"))?,
@@ -111,6 +112,12 @@ fn source(settings: &Settings, secrets: &Secrets, place: &KeyPath) -> Option<Sou
         inbound_pii,
         orgs: settings.counts::<i64>(&join(place, "orgs"))?.into_iter().map(OrgId).collect(),
     })
+}
+
+/// Both files or neither: that was checked.
+fn tls(settings: &Settings) -> Option<TlsFiles> {
+    let file = |name: &str| settings.path(&at(&["intake", "tls", name]));
+    Some(TlsFiles { cert_file: file("cert_file")?, key_file: file("key_file")? })
 }
 
 /// `None` without a secret; that all the rest fits was checked.

@@ -38,6 +38,8 @@ pub struct Relay {
 pub struct Intake {
     /// `listen = "127.0.0.1:8080"`
     pub listen: SocketAddr,
+    /// `[intake.tls]`: certificate and key; absent means plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// `max_body_bytes = 1048576`: 413 beyond.
     pub max_body_bytes: usize,
     /// `max_inflight_bytes = 67108864`: budget for all bodies in flight; 429 beyond.
@@ -54,6 +56,15 @@ pub struct Intake {
     pub retry_after: Duration,
     /// `max_journal_backlog = 1000000`: unplanned deliveries before 429.
     pub max_journal_backlog: u64,
+}
+
+/// `[intake.tls]`
+#[derive(Clone)]
+pub struct TlsFiles {
+    /// `cert_file`: PEM, the chain with the listener's own certificate first.
+    pub cert_file: PathBuf,
+    /// `key_file`: PEM.
+    pub key_file: PathBuf,
 }
 
 /// `[source.<name>]`: a webhook sender and how it authenticates.

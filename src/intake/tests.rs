@@ -58,6 +58,7 @@ struct Bench {
 fn limits() -> config::Intake {
     config::Intake {
         listen: "127.0.0.1:0".parse().unwrap(),
+        tls: None,
         max_body_bytes: 1_000,
         max_inflight_bytes: 2_000,
         max_connections: 32,

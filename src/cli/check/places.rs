@@ -9,13 +9,19 @@ use rustix::fs::{Access, access};
 
 use crate::config::{Config, Fault};
 use crate::seal::Keyring;
+use crate::serve::Certificate;
 
-/// Faults of the key file and the storage directory.
+/// Faults of the key file, the certificate and the storage directory.
 pub(super) fn check(config: &Config) -> Vec<Fault> {
     let mut faults = Vec::new();
     if let Err(error) = Keyring::load(&config.keys.file) {
         // The text carries its remedy.
         faults.push(fault("keys.file", error.to_string(), None));
+    }
+    if let Some(files) = &config.intake.tls
+        && let Err(error) = Certificate::load(&files.cert_file, &files.key_file)
+    {
+        faults.push(fault("intake.tls", error.to_string(), None));
     }
     if let Err((what, hint)) = storage(&config.storage.dir) {
         faults.push(fault("storage.dir", what, Some(hint.into())));

@@ -60,6 +60,12 @@ pub(super) fn check(check: &mut Check<'_>) {
     {
         check.fault(&flight, "smaller than intake.max_body_bytes", "no body of full size could ever be taken");
     }
+    let (cert, key) = (at(&["intake", "tls", "cert_file"]), at(&["intake", "tls", "key_file"]));
+    for (given, missing) in [(&cert, &key), (&key, &cert)] {
+        if check.settings.get(given).is_some() && check.settings.get(missing).is_none() {
+            check.fault(missing, "missing", "a certificate and its key go together");
+        }
+    }
     for source in check.names(&["source"]) {
         check_source(check, &source, at_intake);
     }

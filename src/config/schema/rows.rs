@@ -57,6 +57,8 @@ pub(in crate::config) const ROWS: &[Row] = &[
     key("intake.connection_max_age", Span).required(),
     key("intake.retry_after", Span).required(),
     key("intake.max_journal_backlog", SOME).required(),
+    key("intake.tls.cert_file", Path),
+    key("intake.tls.key_file", Path),
     key("source.*.headers.*", Secrets).hidden(),
     key("source.*.headers_file.*", Paths),
     key("source.*.path_secret", Secret).hidden(),
