@@ -6,6 +6,8 @@ use super::*;
 use crate::admin::tests::configure;
 use crate::clock::Time;
 
+mod shipped;
+
 const NOW: Time = Time::from_millis(1_793_092_797_616);
 
 fn explained(body: &Value, config: Option<&Config>) -> Said {
@@ -26,7 +28,7 @@ fn points(total: f64) -> Value {
 #[test]
 fn each_rule_is_told_with_its_reason_and_people_by_role_and_kind_only() {
     let said = explained(&points(0.0), None);
-    insta::assert_snapshot!(said.text, @r"
+    insta::assert_snapshot!(said.text, @r#"
     event pointsIssued  flat envelope  org 41007  made 2026-10-27T09:18:57.616Z
       customer at data, known by customer_id, external_id, mobile
       personal values taken out: data.customerIdentifiers.customerId (1), data.customerIdentifiers.instore.externalId (1), data.customerIdentifiers.instore.mobile (1), data.firstName (1)
@@ -42,11 +44,27 @@ fn each_rule_is_told_with_its_reason_and_people_by_role_and_kind_only() {
           expires     2026-11-01T09:18:57.616Z
 
     listen to other events:
+      account-deleted/0  on customerUpdated
+      badge-earned/0  on badgeEarned
       coupon-issued/0  on CouponIssue
+      coupon-redeemed/0  on CouponRedeem
+      milestone-achieved/0  on targetValueAchieved, unifiedTargetsAchieved
+      points-expired/0  on pointsExpired
+      points-expiring/0  on pointsExpiryReminder
+      points-received/0  on pointsTransferredReceived
+      points-redeemed/0  on pointsRedeemed
+      points-restored/0  on redeemedPointsReversed
+      points-reversed/0  on issuedPointsReversed
+      points-sent/0  on pointsTransferredInitiated
+      purchase-returned/0  on transactionAdded
       purchase-thank-you/0  on transactionAdded
+      registration-completed/0  on customerAdded
+      reward-issued/0  on rewardIssued
+      tier-downgrade-reminder/0  on tierDowngradeReminder
+      tier-downgraded/0  on tierDowngraded
       tier-upgraded/0  on tierUpgraded
       welcome/0  on customerAdded
-    ");
+    "#);
     for secret in ["Asha", "919845012345", "GT0042", "438214811"] {
         assert!(!said.text.contains(secret) && !said.json.to_string().contains(secret), "{secret}");
     }
@@ -56,7 +74,7 @@ fn each_rule_is_told_with_its_reason_and_people_by_role_and_kind_only() {
 fn a_configuration_adds_permissions_and_the_org() {
     let dir = tempfile::tempdir().expect("a directory");
     let config = configure(&dir);
-    insta::assert_snapshot!(explained(&points(8.0), Some(&config)).text, @r"
+    insta::assert_snapshot!(explained(&points(8.0), Some(&config)).text, @r#"
     event pointsIssued  flat envelope  org 41007  made 2026-10-27T09:18:57.616Z
       customer at data, known by customer_id, external_id, mobile
       personal values taken out: data.customerIdentifiers.customerId (1), data.customerIdentifiers.instore.externalId (1), data.customerIdentifiers.instore.mobile (1), data.firstName (1)
@@ -74,8 +92,8 @@ fn a_configuration_adds_permissions_and_the_org() {
     listen to other events:
       welcome/0  on customerAdded
 
-    not asked, because templates.allow does not enable them: coupon-issued, purchase-thank-you, tier-upgraded
-    ");
+    not asked, because templates.allow does not enable them: account-deleted, badge-earned, coupon-issued, coupon-redeemed, milestone-achieved, points-expired, points-expiring, points-received, points-redeemed, points-restored, points-reversed, points-sent, purchase-returned, purchase-thank-you, registration-completed, reward-issued, tier-downgrade-reminder, tier-downgraded, tier-upgraded
+    "#);
     let mut event = points(8.0);
     event["orgId"] = json!(5);
     let said = explained(&event, Some(&config));

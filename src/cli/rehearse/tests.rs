@@ -125,7 +125,7 @@ async fn a_replay_tells_examples_and_changes_nothing() {
             text = text.replace(key, "KEY");
         }
     }
-    insta::assert_snapshot!(text, @r"
+    insta::assert_snapshot!(text, @r#"
     2 events received from 2026-10-26T09:19:58.616Z to 2026-10-27T09:19:58.616Z; nothing was planned or sent
     messages: 0 the same, 2 new, 2 gone, 0 by other channels
 
@@ -133,8 +133,8 @@ async fn a_replay_tells_examples_and_changes_nothing() {
     points-issued/0  0     2    0                          2     0               0
     points-issued/0 new: sealpost explain --key KEY
     points-issued/0 gone: sealpost explain --key KEY
-    not asked, because templates.allow does not enable them (--all asks them too): coupon-issued, purchase-thank-you, tier-upgraded
-    ");
+    not asked, because templates.allow does not enable them (--all asks them too): account-deleted, badge-earned, coupon-issued, coupon-redeemed, milestone-achieved, points-expired, points-expiring, points-received, points-redeemed, points-restored, points-reversed, points-sent, purchase-returned, purchase-thank-you, registration-completed, reward-issued, tier-downgrade-reminder, tier-downgraded, tier-upgraded
+    "#);
     assert_eq!(office.get("/v1/notifications").await, before);
     let unread = tempfile::tempdir().expect("a directory");
     let refused = replay(&desk(&office), unread.path(), "24h", false).await.err().map(|e| e.to_string());
