@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Desk};
 use crate::clock::Clock;
-use crate::config::{Config, Fault, Faults};
+use crate::config::{Config, Faults};
 use crate::control::Control;
 use crate::dispatch::Dispatcher;
 use crate::id::TemplateId;
@@ -30,6 +30,7 @@ use crate::template::{TemplateSet, TemplateSource};
 use crate::vault::Vault;
 
 mod error;
+mod missing;
 mod upkeep;
 
 pub use error::{BuildError, RunError};
@@ -113,7 +114,7 @@ impl House {
 /// Every fault of every template and rule.
 pub fn load_templates(config: &Config) -> Result<(TemplateSet, RuleSet), Faults> {
     let templates = TemplateSet::load(&template_source(config), Some(&config.templates.allow)).map_err(Faults)?;
-    let mut faults = missing_parts(config, &templates);
+    let mut faults = missing::parts(config, &templates);
     match compile_rules(&templates) {
         Ok(rules) if faults.is_empty() => Ok((templates, rules)),
         Ok(_) => Err(Faults(faults)),
@@ -154,43 +155,6 @@ pub fn compile_rules(templates: &TemplateSet) -> Result<RuleSet, Faults> {
             faults.extend(found);
             Err(Faults(faults))
         }
-    }
-}
-
-/// What the configuration promises and the templates folder does not keep.
-fn missing_parts(config: &Config, templates: &TemplateSet) -> Vec<Fault> {
-    let enabled = config.templates.allow.iter().filter(|(_, allow)| allow.enabled).map(|(id, _)| id);
-    let mut faults = Vec::new();
-    for id in enabled {
-        match templates.get(id) {
-            None => faults.push(fault(
-                id,
-                "is allowed but there is no such template",
-                "remove the entry, or add the folder",
-            )),
-            Some(info) => {
-                for (org_id, org) in &config.orgs {
-                    for role in info.channels.values().filter(|role| !org.senders.contains_key(*role)) {
-                        faults.push(fault(
-                            id,
-                            &format!("sends as `{role}`, which org {org_id} does not have"),
-                            &format!("add [org.{org_id}.sender.{role}]"),
-                        ));
-                    }
-                }
-            }
-        }
-    }
-    faults
-}
-
-fn fault(id: &TemplateId, what: &str, hint: &str) -> Fault {
-    Fault {
-        file: "configuration".into(),
-        line: None,
-        key: format!("templates.allow.{id}"),
-        what: what.into(),
-        hint: Some(hint.into()),
     }
 }
 

@@ -16,6 +16,7 @@ mod build;
 mod checks;
 mod environment;
 pub mod fault;
+mod inherit;
 mod kind;
 mod layer;
 pub mod nearest;
@@ -84,6 +85,12 @@ pub struct Loaded {
 }
 
 impl Config {
+    /// The ways out of an org's channel: its own, or everybody's.
+    pub fn channel(&self, org: OrgId, channel: Channel) -> Option<&ChannelConfig> {
+        let own = self.orgs.get(&org).and_then(|org| org.channels.get(&channel));
+        own.or_else(|| self.channels.get(&channel))
+    }
+
     /// Reads the layers: `config/default.toml`, then `file`, then the variables `SEALPOST__SECTION__KEY` of `environment`.
     ///
     /// Secrets may be given as `<key>_file`; a relative path there begins in `$CREDENTIALS_DIRECTORY` if the file exists there.
@@ -124,8 +131,9 @@ impl Config {
         let asked = merge(&[&file, &variables], &mut report);
         let presets = preset::layers(&asked, &mut report);
         let implied = preset::defaults(&asked);
-        let layers: Vec<&Layer> =
-            [&defaults, &implied].into_iter().chain(&presets).chain([&file, &variables]).collect();
+        let inherited = inherit::layers(&asked, &mut report);
+        let weaker = [&defaults, &implied].into_iter().chain(&presets).chain(&inherited);
+        let layers: Vec<&Layer> = weaker.chain([&file, &variables]).collect();
         let settings = merge(&layers, &mut report).in_file(&name.display().to_string());
 
         let credentials = environment.get("CREDENTIALS_DIRECTORY").map(Path::new);

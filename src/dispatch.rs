@@ -212,8 +212,8 @@ impl Dispatcher {
         self.metrics.messages.get_or_create(&label).inc();
     }
 
-    fn channel_config(&self, channel: Channel) -> Option<&ChannelConfig> {
-        self.config.channels.get(&channel)
+    fn channel_config(&self, org: OrgId, channel: Channel) -> Option<&ChannelConfig> {
+        self.config.channel(org, channel)
     }
 }
 

@@ -4,7 +4,7 @@
 //! output and work are bounded; a missing value fails that one message with the field's name.
 //! Never: the vault (it gets plain data), a network, a log of values, a partial that includes itself by any way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -159,6 +159,19 @@ impl TemplateSet {
     pub fn all(&self) -> Vec<&TemplateInfo> {
         self.templates.values().map(|t| &t.info).collect()
     }
+    /// The roles to send an event's message as, the most fitting first: the role for the store it comes from (`loyalty-airport`, where
+    /// the store's `sender` in `_tables/stores.csv` is `airport`), then the role itself.
+    pub fn sender_roles(&self, role: &SenderRole, event: &Value) -> Vec<SenderRole> {
+        let variant = context::store_code(event).and_then(|code| self.tables.get("stores", code, "sender"));
+        let of_store = variant.and_then(|variant| format!("{role}-{variant}").parse().ok());
+        of_store.into_iter().chain([role.clone()]).collect()
+    }
+
+    /// Every variant of senders that a store asks for.
+    pub fn sender_variants(&self) -> BTreeSet<String> {
+        self.tables.column("stores", "sender").map(str::to_owned).collect()
+    }
+
     /// Renders one message. Pure and bounded.
     pub fn render(&self, id: &TemplateId, input: &RenderInput<'_>) -> Result<Content, RenderError> {
         let template = self.templates.get(id).ok_or(RenderError::NoPart(input.channel))?;

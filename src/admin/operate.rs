@@ -304,12 +304,15 @@ impl Desk {
         match scope {
             Scope::Relay => Ok(()),
             Scope::Channel(channel) => {
-                let channels = &self.house.config.channels;
-                let has_way_out = |channel: &Channel| channels.get(channel).is_some_and(|c| !c.providers.is_empty());
+                let config = &self.house.config;
+                let all = || config.orgs.values().map(|org| &org.channels).chain([&config.channels]);
+                let has_way_out =
+                    |channel: &Channel| all().any(|c| c.get(channel).is_some_and(|c| !c.providers.is_empty()));
                 if has_way_out(channel) {
                     return Ok(());
                 }
-                let names: Vec<String> = channels.keys().filter(|c| has_way_out(c)).map(ToString::to_string).collect();
+                let names: Vec<String> =
+                    config.channels.keys().filter(|c| has_way_out(c)).map(ToString::to_string).collect();
                 Err(unknown("no provider is configured for this channel", channel.as_str(), &names, "configured"))
             }
             Scope::Org(org) if self.house.config.orgs.contains_key(org) => Ok(()),

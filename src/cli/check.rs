@@ -141,6 +141,7 @@ pub(super) fn any_org(config: Option<&Config>) -> Org {
         time_zone: jiff::tz::TimeZone::UTC,
         locale: "en".into(),
         namespace: "example".parse().expect("a word is a namespace"),
+        channels: BTreeMap::new(),
         senders: BTreeMap::new(),
         links: [("home", "https://example.com/"), ("account", "https://example.com/account")]
             .map(|(name, link)| (name.to_owned(), link.to_owned()))

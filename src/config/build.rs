@@ -195,6 +195,7 @@ fn org(settings: &Settings, place: &KeyPath) -> Option<Org> {
         time_zone: jiff::tz::TimeZone::get(settings.text(&join(place, "time_zone"))?).ok()?,
         locale: text("locale")?,
         namespace: settings.parsed(&join(place, "namespace"))?,
+        channels: outgoing::channels_of(settings, place)?,
         senders: settings.names(&senders).iter().map(sender).collect::<Option<_>>()?,
         links: settings
             .names(&links)

@@ -22,6 +22,8 @@ pub(super) enum Rank {
     Default,
     /// A shipped declaration of a gateway.
     Preset,
+    /// What a child org's parent says.
+    Inherited,
     /// The operator's file.
     File,
     /// `SEALPOST__…`.
@@ -48,6 +50,7 @@ impl Origin {
         let rank = match parts.next()? {
             "default" => Rank::Default,
             "preset" => Rank::Preset,
+            "inherited" => Rank::Inherited,
             "file" => Rank::File,
             "environment" => Rank::Environment,
             _ => return None,
@@ -59,6 +62,7 @@ impl Origin {
         let rank = match self.rank {
             Rank::Default => "default",
             Rank::Preset => "preset",
+            Rank::Inherited => "inherited",
             Rank::File => "file",
             Rank::Environment => "environment",
         };
@@ -69,6 +73,7 @@ impl Origin {
         match self.rank {
             Rank::Default => "embedded defaults".into(),
             Rank::Preset => format!("embedded preset {}", self.name).into(),
+            Rank::Inherited => format!("inherited from {}", self.name).into(),
             Rank::File => self.name.clone().into(),
             Rank::Environment => "environment".into(),
         }
@@ -81,6 +86,7 @@ impl fmt::Display for Origin {
         match self.rank {
             Rank::Default => f.write_str("default"),
             Rank::Preset => write!(f, "preset {}", self.name),
+            Rank::Inherited => write!(f, "inherited from {}", self.name),
             Rank::File => match self.line {
                 Some(line) => write!(f, "{}:{line}", self.name),
                 None => f.write_str(&self.name),

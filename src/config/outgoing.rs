@@ -134,6 +134,7 @@ pub enum ErrorClass {
 }
 
 /// `[channel.<name>]`
+#[derive(Clone)]
 pub struct ChannelConfig {
     /// `providers = ["main", "backup"]`: in order; the next is used while the first is open or down.
     pub providers: Vec<ProviderId>,

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{Hmac, Network};
+use super::{ChannelConfig, Hmac, Network};
 use crate::clock::Time;
-use crate::id::{Category, Namespace, OrgId, SenderRole, TemplateId};
+use crate::id::{Category, Channel, Namespace, OrgId, SenderRole, TemplateId};
 use crate::message::Mailbox;
 use crate::policy::Mode;
 
@@ -140,6 +140,8 @@ pub struct Org {
     pub namespace: Namespace,
     /// `[org.<id>.sender.<role>]`
     pub senders: BTreeMap<SenderRole, Sender>,
+    /// `[org.<id>.channel.<name>]`: ways out of its own, with what it does not say filled in from `[channel.<name>]`.
+    pub channels: BTreeMap<Channel, ChannelConfig>,
     /// `[org.<id>.links]`: named addresses for templates (`home`, `account`), https only.
     pub links: BTreeMap<String, String>,
 }

@@ -99,6 +99,13 @@ impl Settings {
     pub(super) fn text(&self, path: &[String]) -> Option<&str> {
         text_of(self.fitting(path)?)
     }
+    /// A whole number as it is written in names of tables: `41007`.
+    pub(super) fn number_text(&self, path: &[String]) -> Option<String> {
+        match &self.fitting(path)?.kind {
+            ValueKind::I64(n) => Some(n.to_string()),
+            _ => None,
+        }
+    }
     pub(super) fn flag(&self, path: &[String]) -> Option<bool> {
         match self.fitting(path)?.kind {
             ValueKind::Boolean(flag) => Some(flag),

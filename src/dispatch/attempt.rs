@@ -77,7 +77,7 @@ impl Dispatcher {
                 (state, Happening::Misconfigured { code }, "misconfigured")
             }
             Outcome::Ambiguous { code } => {
-                let policy = self.channel_config(channel).map_or(AmbiguousPolicy::Hold, |c| c.ambiguous);
+                let policy = self.channel_config(open.org, channel).map_or(AmbiguousPolicy::Hold, |c| c.ambiguous);
                 let state = match policy {
                     AmbiguousPolicy::Retry => self.retry(open, channel, at, &code, None),
                     AmbiguousPolicy::Hold => {
@@ -118,7 +118,7 @@ impl Dispatcher {
         code: &str,
         retry_after: Option<std::time::Duration>,
     ) -> State {
-        let schedule = self.channel_config(channel).map_or(&[][..], |c| &c.retry);
+        let schedule = self.channel_config(open.org, channel).map_or(&[][..], |c| &c.retry);
         match next_wait(schedule, open.attempts, retry_after, fastrand::f64()) {
             Some(wait) => {
                 let due_at = at.plus(wait).min(open.expires_at.max(at));

@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use crate::clock::Time;
-use crate::config::Sender;
+use crate::config::{Org, Sender};
 use crate::id::Channel;
 use crate::ledger::{DeadReason, Notification, State};
 use crate::message::{Body, Email, Message, Sms};
@@ -86,11 +86,11 @@ impl Dispatcher {
     ) -> Result<Result<Message, DeadReason>, DispatchError> {
         let Some(record) = self.ledger.event(n.event)? else { return Ok(Err(DeadReason::EventUnreadable)) };
         let Some(org) = self.config.orgs.get(&n.org) else { return Ok(Err(DeadReason::TemplateUnavailable)) };
-        let Some(sender) = template.channels.get(&joined.channel).and_then(|role| org.senders.get(role)) else {
-            return Ok(Err(DeadReason::TemplateUnavailable));
-        };
         let items: Vec<Value> = n.items.iter().filter_map(|place| record.event.at(place).cloned()).collect();
         let view = record.event.into_view();
+        let Some(sender) = self.sender(template, org, joined.channel, &view) else {
+            return Ok(Err(DeadReason::TemplateUnavailable));
+        };
         let customer = joined.contact.customer();
         let input = RenderInput { channel: joined.channel, event: &view, items: &items, customer: &customer, org, now };
         let content = match self.templates.render(&n.rule.template, &input) {
@@ -99,6 +99,18 @@ impl Dispatcher {
             Err(other) => return Ok(Err(DeadReason::RenderFailed { detail: other.to_string() })),
         };
         Ok(address_content(content, n, &joined.contact, sender, &self.config.templates.message_id_domain))
+    }
+}
+
+impl Dispatcher {
+    /// The store's own sender if the org has one that can send so, else the role's.
+    fn sender<'o>(&self, template: &TemplateInfo, org: &'o Org, channel: Channel, event: &Value) -> Option<&'o Sender> {
+        let roles = self.templates.sender_roles(template.channels.get(&channel)?, event);
+        let can_send = |sender: &&Sender| match channel {
+            Channel::Email => sender.email.is_some(),
+            Channel::Sms => sender.sms.is_some(),
+        };
+        roles.iter().filter_map(|role| org.senders.get(role)).find(can_send)
     }
 }
 

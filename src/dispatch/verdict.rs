@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Time;
-use crate::id::{Channel, ProviderId};
+use crate::id::{Channel, OrgId, ProviderId};
 use crate::ledger::{DeadReason, Leased, Notification, State};
 use crate::message::Message;
 use crate::policy::{self, Decision, Facts, Mode, SuppressReason, WaitReason};
@@ -202,7 +202,7 @@ impl Dispatcher {
         now: Time,
     ) -> Result<Option<ProviderId>, DispatchError> {
         let mut closed = None;
-        for id in self.providers_of(channel) {
+        for id in self.providers_of(n.org, channel) {
             match self.providers.readiness(id) {
                 Readiness::Ready => return Ok(Some(id.clone())),
                 other => closed = Some(sooner(closed, other)),
@@ -226,7 +226,7 @@ impl Dispatcher {
     ) -> Result<bool, DispatchError> {
         let mut closed = None;
         for channel in channels {
-            let providers = self.providers_of(*channel);
+            let providers = self.providers_of(n.org, *channel);
             if providers.is_empty() {
                 return Ok(false);
             }
@@ -257,8 +257,8 @@ impl Dispatcher {
         self.wait(n, WaitReason::RateLimited, now.plus(BUSY_WAIT + jitter(BUSY_WAIT))).await
     }
 
-    fn providers_of(&self, channel: Channel) -> &[ProviderId] {
-        self.channel_config(channel).map_or(&[][..], |c| &c.providers)
+    fn providers_of(&self, org: OrgId, channel: Channel) -> &[ProviderId] {
+        self.channel_config(org, channel).map_or(&[][..], |c| &c.providers)
     }
 
     pub(super) async fn dead(&self, n: &Notification, reason: DeadReason) -> Result<(), DispatchError> {

@@ -71,12 +71,16 @@ pub(super) fn build(input: &RenderInput<'_>, reads: &[String], tables: &Tables) 
     org.insert("currency".into(), Value::from(input.org.currency.as_str()));
     org.insert("links".into(), Value::Object(links));
     root.insert("org".into(), Value::Object(org));
-    let code = STORE_CODES.iter().find_map(|p| input.event.pointer(p).and_then(Value::as_str));
-    if let Some(store) = code.and_then(|code| tables.row("stores", code)) {
+    if let Some(store) = store_code(input.event).and_then(|code| tables.row("stores", code)) {
         root.insert("store".into(), store);
     }
     root.insert("now".into(), Value::from(input.now.as_millis()));
     Value::Object(root)
+}
+
+/// The code of the store an event comes from, where it says so.
+pub(super) fn store_code(event: &Value) -> Option<&str> {
+    STORE_CODES.iter().find_map(|place| event.pointer(place).and_then(Value::as_str))
 }
 
 /// The currency of an event, where it names one.

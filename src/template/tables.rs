@@ -85,6 +85,16 @@ impl Tables {
         Some(Value::Object(filled.map(|(c, v)| (c.clone(), Value::from(v.as_str()))).collect::<Map<_, _>>()))
     }
 
+    /// What stands in a column, blank cells left out.
+    pub(super) fn column<'t>(&'t self, table: &str, column: &str) -> impl Iterator<Item = &'t str> {
+        let found = self.0.get(table).and_then(|t| Some((t, t.columns.iter().position(|c| c == column)?)));
+        found
+            .into_iter()
+            .flat_map(|(table, at)| table.rows.values().filter_map(move |cells| cells.get(at)))
+            .map(String::as_str)
+            .filter(|cell| !cell.is_empty())
+    }
+
     /// Column names, for checks; nothing if there is no such table.
     pub(super) fn columns(&self, table: &str) -> Option<&[String]> {
         self.0.get(table).map(|t| t.columns.as_slice())

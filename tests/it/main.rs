@@ -22,6 +22,7 @@ mod customers;
 mod deploy;
 mod fixtures;
 mod house;
+mod orgs;
 mod outcomes;
 mod people;
 mod pipeline;

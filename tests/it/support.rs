@@ -159,7 +159,7 @@ ambiguous = "hold"
             setup.allow_with
         );
     }
-    toml.push_str(&setup.toml);
+    toml.push_str(&setup.toml.replace("@gateway", &format!("http://127.0.0.1:{sms_port}")));
     toml
 }
 

@@ -104,11 +104,34 @@ fn headers(settings: &Settings, table: &KeyPath) -> Option<BTreeMap<String, Stri
     Some(headers)
 }
 
+const CHANNELS: [(Channel, &str); 2] = [(Channel::Email, "email"), (Channel::Sms, "sms")];
+
+/// `[channel.<name>]`
 pub(super) fn channels(settings: &Settings) -> Option<BTreeMap<Channel, ChannelConfig>> {
-    [(Channel::Email, "email"), (Channel::Sms, "sms")]
-        .into_iter()
+    let place = |name: &str, key: &str| at(&["channel", name, key]);
+    channels_at(settings, &CHANNELS, place)
+}
+
+/// `[org.<id>.channel.<name>]`, for the channels that the org says something about.
+pub(super) fn channels_of(settings: &Settings, org: &KeyPath) -> Option<BTreeMap<Channel, ChannelConfig>> {
+    let own = join(org, "channel");
+    let named = settings.names(&own);
+    let said: Vec<_> = CHANNELS.into_iter().filter(|(_, name)| named.contains(*name)).collect();
+    channels_at(settings, &said, |name, key| {
+        let place = join(&join(&own, name), key);
+        if settings.get(&place).is_some() { place } else { at(&["channel", name, key]) }
+    })
+}
+
+fn channels_at(
+    settings: &Settings,
+    channels: &[(Channel, &str)],
+    place: impl Fn(&str, &str) -> KeyPath,
+) -> Option<BTreeMap<Channel, ChannelConfig>> {
+    channels
+        .iter()
         .map(|(channel, name)| {
-            let key = |key: &str| at(&["channel", name, key]);
+            let key = |key: &str| place(name, key);
             let retry = settings.parsed_items::<String>(&key("retry"))?;
             let config = ChannelConfig {
                 providers: settings.parsed_items(&key("providers"))?,
@@ -119,7 +142,7 @@ pub(super) fn channels(settings: &Settings) -> Option<BTreeMap<Channel, ChannelC
                     _ => return None,
                 },
             };
-            Some((channel, config))
+            Some((*channel, config))
         })
         .collect()
 }

@@ -3,6 +3,7 @@
 //! Promises: nothing leaves this machine in plaintext unless somebody wrote `dangerously_plaintext`.
 //! Never: a connection.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Check;
@@ -20,8 +21,21 @@ pub(super) fn check(check: &mut Check<'_>) {
             _ => {}
         }
     }
-    check_channel(check, "email", &["smtp", "file"]);
-    check_channel(check, "sms", &["http_sms", "file"]);
+    let mut used = BTreeSet::new();
+    for (channel, fitting) in [("email", ["smtp", "file"]), ("sms", ["http_sms", "file"])] {
+        check_channel(check, &at(&["channel", channel]), channel, &fitting, &mut used);
+        for org in check.names(&["org"]) {
+            let own = at(&["org", &org, "channel", channel]);
+            // What it does not say is checked where it is said.
+            if check.settings.get(&own).is_some() {
+                check_channel(check, &own, channel, &fitting, &mut used);
+            }
+        }
+    }
+    for provider in check.names(&["provider"]).into_iter().filter(|name| !used.contains(name)) {
+        let hint = "name it in [channel.<name>] or [org.<id>.channel.<name>], or take it out";
+        check.warn(&at(&["provider", &provider]), "no channel uses it", hint);
+    }
 }
 
 fn check_smtp(check: &mut Check<'_>, place: &KeyPath) {
@@ -87,10 +101,10 @@ fn check_gateway(check: &mut Check<'_>, place: &KeyPath) {
     }
 }
 
-fn check_channel(check: &mut Check<'_>, channel: &str, fitting: &[&str]) {
-    let place = at(&["channel", channel]);
-    let (providers, retry, ambiguous) = (join(&place, "providers"), join(&place, "retry"), join(&place, "ambiguous"));
+fn check_channel(check: &mut Check<'_>, place: &KeyPath, channel: &str, fitting: &[&str], used: &mut BTreeSet<String>) {
+    let (providers, retry, ambiguous) = (join(place, "providers"), join(place, "retry"), join(place, "ambiguous"));
     let named = check.settings.parsed_items::<String>(&providers).unwrap_or_default();
+    used.extend(named.iter().cloned());
     let known = check.names(&["provider"]);
     let is_live = check.settings.text(&at(&["relay", "mode"])) == Some("live");
     let may_repeat = check.settings.text(&ambiguous) == Some("retry");

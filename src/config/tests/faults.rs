@@ -428,3 +428,67 @@ fn a_signature_that_could_never_fit_is_a_fault() {
     "#);
     assert_snapshot!(faults_after("[source.near]\npath_secret = \"0123456789abcdef\"\nallow_from = [\"10.1.2.3/8\"]\n"), @r#"sealpost.toml:28: source.near.allow_from: `10.1.2.3/8` is not an IP address or network such as "10.0.0.0/8" or "2001:db8::/32""#);
 }
+
+#[test]
+fn a_child_org_inherits_and_circles_and_strangers_are_faults() {
+    let child = "[org.41008]\nparent = 41007\nname = \"Kids\"\n[org.41008.sender.loyalty]\nsms = \"KIDS\"\n";
+    let shown = loaded(&format!("{GOOD}{child}"), &[]).show();
+    let lines: Vec<_> = shown.lines().skip_while(|line| *line != "[org.41008]").take(13).collect();
+    assert_snapshot!(lines.join("\n"), @r#"
+    [org.41008]
+    parent = 41007  # sealpost.toml:27
+    name = "Kids"  # sealpost.toml:28
+    currency = "INR"  # inherited from org.41007
+    time_zone = "Asia/Kolkata"  # inherited from org.41007
+    locale = "en-IN"  # inherited from org.41007
+    namespace = "default"  # default
+
+    [org.41008.sender.loyalty]
+    email = "Acme Rewards <rewards@acme.example>"  # inherited from org.41007
+    sms = "KIDS"  # sealpost.toml:30
+
+    [templates]
+    "#);
+    assert_snapshot!(faults_after("[org.41008]\nparent = 99\n"), @r#"
+    sealpost.toml:26: org.41008.currency: missing
+        hint: add `currency = …`: a currency code of three capital letters such as "INR"
+    sealpost.toml:26: org.41008.locale: missing
+        hint: add `locale = …`: a language tag such as "en-IN"
+    sealpost.toml:26: org.41008.name: missing
+        hint: add `name = …`: one line of UTF-8 text
+    sealpost.toml:26: org.41008.time_zone: missing
+        hint: add `time_zone = …`: an IANA time zone such as "Asia/Kolkata"
+    sealpost.toml:27: org.41008.parent: org 99 is not configured
+        hint: add [org.99]
+    "#);
+    assert_snapshot!(faults_after("[org.1]\nparent = 2\n[org.2]\nparent = 1\n"), @r#"
+    sealpost.toml:26: org.1.currency: missing
+        hint: add `currency = …`: a currency code of three capital letters such as "INR"
+    sealpost.toml:26: org.1.locale: missing
+        hint: add `locale = …`: a language tag such as "en-IN"
+    sealpost.toml:26: org.1.name: missing
+        hint: add `name = …`: one line of UTF-8 text
+    sealpost.toml:26: org.1.time_zone: missing
+        hint: add `time_zone = …`: an IANA time zone such as "Asia/Kolkata"
+    sealpost.toml:27: org.1.parent: leads back to itself
+        hint: an org at the top has no parent
+    sealpost.toml:28: org.2.currency: missing
+        hint: add `currency = …`: a currency code of three capital letters such as "INR"
+    sealpost.toml:28: org.2.locale: missing
+        hint: add `locale = …`: a language tag such as "en-IN"
+    sealpost.toml:28: org.2.name: missing
+        hint: add `name = …`: one line of UTF-8 text
+    sealpost.toml:28: org.2.time_zone: missing
+        hint: add `time_zone = …`: an IANA time zone such as "Asia/Kolkata"
+    sealpost.toml:29: org.2.parent: leads back to itself
+        hint: an org at the top has no parent
+    "#);
+    assert_snapshot!(faults_after("[org.41008]\nparent = 41007\n[org.41008.channel.sms]\nproviders = [\"mail\"]\n"), @r#"
+    sealpost.toml:29: org.41008.channel.sms.providers: provider `mail` is of type "smtp", which cannot carry sms
+        hint: name one of type "http_sms"
+    "#);
+    assert_snapshot!(warnings_of(&format!("{GOOD}[provider.spare]\ntype = \"smtp\"\nhost = \"127.0.0.1\"\ntls = \"none\"\n"), &[]), @r#"
+    sealpost.toml:26: provider.spare: no channel uses it
+        hint: name it in [channel.<name>] or [org.<id>.channel.<name>], or take it out
+    "#);
+}

@@ -15,6 +15,7 @@ pub(in crate::template) fn org() -> Org {
         time_zone: jiff::tz::TimeZone::get("Asia/Kolkata").unwrap(),
         locale: "en-IN".into(),
         namespace: "default".parse().unwrap(),
+        channels: BTreeMap::new(),
         senders: BTreeMap::new(),
         links: [("home", "https://acme.example/"), ("account", "https://acme.example/account?from=mail&x=1")]
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
