@@ -12,6 +12,7 @@ use std::sync::Arc;
 use clap::Parser;
 
 use crate::app::BuildError;
+use crate::clock::Clock;
 use crate::config::{Config, Faults};
 use crate::seal::KeyError;
 
@@ -28,10 +29,11 @@ mod render;
 mod said;
 mod status;
 mod support;
+mod token;
 
 use args::{
     Args, BrakeCommand, Command, ConfigCommand, DeadCommand, EventsCommand, KeysCommand, NotificationsCommand,
-    QuarantineCommand, VaultCommand,
+    QuarantineCommand, TokenCommand, VaultCommand,
 };
 use client::Client;
 use said::{Format, Said};
@@ -136,7 +138,9 @@ fn load(given: Option<&Path>, env: &BTreeMap<String, String>) -> anyhow::Result<
 
 /// What is legal and still likely to be regretted: told where it can be acted on, not by every command.
 fn warn(given: Option<&Path>, env: &BTreeMap<String, String>) -> anyhow::Result<()> {
-    for warning in Config::load(file_of(given, env).as_deref(), env)?.warnings {
+    let loaded = Config::load(file_of(given, env).as_deref(), env)?;
+    let ended = token::ended(&loaded.config, Clock::system().now());
+    for warning in loaded.warnings.iter().map(ToString::to_string).chain(ended) {
         print::err(&format!("warning: {warning}"));
     }
     Ok(())
@@ -156,6 +160,7 @@ async fn carry_out(args: Args, env: &BTreeMap<String, String>) -> anyhow::Result
         Command::BenchPart { part } => return daemon::bench_part(&part).await,
         Command::Check { templates } => return check::check(file, templates.as_deref(), env)?.print(format),
         Command::Config(ConfigCommand::Show) => return check::show(file, env),
+        Command::Token(TokenCommand::New(new)) => return token::new(&new, args.json)?.print(format),
         Command::Render(render) => return render::render(&render, load_for_render(file, env)),
         Command::Explain(args::Explain { event: Some(event), templates, .. }) => {
             return explain::of_file(&event, templates.as_deref(), load_for_render(file, env)?)?.print(format);
@@ -203,7 +208,7 @@ async fn ask(client: &Client, command: Command, by: &str) -> anyhow::Result<Said
         Command::Events(command) => match command {
             EventsCommand::Find(find) => {
                 let (what, value) = find.by();
-                support::find(client, what, value).await
+                support::find(client, what, value, by).await
             }
             EventsCommand::List { limit } => support::list_events(client, limit).await,
             EventsCommand::Show { key } => support::show_event(client, &key).await,
@@ -240,6 +245,7 @@ async fn ask(client: &Client, command: Command, by: &str) -> anyhow::Result<Said
         | Command::Config(_)
         | Command::Render(_)
         | Command::Keys(_)
+        | Command::Token(_)
         | Command::Probe { .. } => unreachable!("carried out before a client is made"),
     }
 }

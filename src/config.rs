@@ -12,6 +12,7 @@ use self::report::Report;
 use self::settings::Settings;
 use crate::id::{Channel, OrgId, ProviderId, SourceId};
 
+pub mod access;
 mod build;
 mod checks;
 mod environment;
@@ -31,6 +32,7 @@ mod show;
 mod tests;
 pub mod value;
 
+pub use access::{Access, Token};
 pub use fault::{Fault, Faults};
 pub use outgoing::{
     AmbiguousPolicy, ChannelConfig, ErrorClass, GatewayTest, HttpSms, Provider, ProviderKind, Smtp, SmtpTls,

@@ -49,6 +49,7 @@ pub(super) enum Action {
     Resumed,
     ModeSet,
     BrakeReleased,
+    WithoutScope,
 }
 
 impl Action {
@@ -71,6 +72,7 @@ impl Action {
             Self::Resumed => ("resume", "resumed"),
             Self::ModeSet => ("mode", "mode set"),
             Self::BrakeReleased => ("brake.release", "brake released"),
+            Self::WithoutScope => ("scope", "refused for want of a scope"),
         }
     }
 }
@@ -87,7 +89,7 @@ pub(super) struct Entry {
 impl Entry {
     /// An action, asked for by `caller`, who calls themselves `by`.
     pub(super) fn new(action: Action, caller: &Caller, by: &str) -> Self {
-        Self { action, who: caller.0.clone(), by: calls_themselves(by), about: Map::new() }
+        Self { action, who: caller.who.clone(), by: calls_themselves(by), about: Map::new() }
     }
 
     /// With a fact of what it is about: an id of ours, a word, a count, a keyed hash. Never what was typed.

@@ -20,6 +20,7 @@ use super::AdminError;
 const FIELDS: &[&str] = &[
     "after",
     "all",
+    "asker",
     "attributes",
     "by",
     "card",

@@ -83,6 +83,9 @@ pub(super) enum Command {
     /// Keys
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Tokens of the admin API
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// People: the PII store
     #[command(subcommand)]
     Vault(VaultCommand),
@@ -228,6 +231,12 @@ pub(super) enum KeysCommand {
     },
     /// Which key epochs there are
     Status,
+}
+
+#[derive(Subcommand)]
+pub(super) enum TokenCommand {
+    /// Make a token: itself on standard output, the lines for the configuration on standard error
+    New(super::token::NewToken),
 }
 
 #[derive(Subcommand)]

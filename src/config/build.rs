@@ -6,11 +6,15 @@
 
 use std::collections::BTreeMap;
 
+use secrecy::ExposeSecret as _;
+
 use super::schema::KeyPath;
 use super::secrets::{Secrets, join};
 use super::settings::{Settings, at};
 use super::value::parse_mailbox;
-use super::{Admin, Allow, Config, InboundPii, Intake, Keys, Log, Org, Relay, Sender, Source, Storage, Templates};
+use super::{
+    Access, Admin, Allow, Config, InboundPii, Intake, Keys, Log, Org, Relay, Sender, Source, Storage, Templates, Token,
+};
 use crate::clock::Time;
 use crate::id::{Category, OrgId, SenderRole, TemplateId};
 use crate::message::Mailbox;
@@ -29,10 +33,9 @@ pub(super) fn config(settings: &Settings, secrets: &Secrets) -> Option<Config> {
         })?,
         admin: Admin {
             listen: settings.address(&at(&["admin", "listen"]))?,
-            token_sha256: secrets.one(&at(&["admin", "token_sha256"])).map(|digest| {
-                use secrecy::ExposeSecret as _;
-                digest.expose_secret().to_ascii_lowercase()
-            }),
+            tokens: each(settings, &["admin", "token"], |name, place| {
+                Some((name.parse().ok()?, token(settings, secrets, place)?))
+            })?,
             socket: settings.path(&at(&["admin", "socket"])).unwrap_or_else(|| storage.dir.join("admin.sock")),
         },
         storage,
@@ -47,6 +50,16 @@ pub(super) fn config(settings: &Settings, secrets: &Secrets) -> Option<Config> {
             filter: settings.text(&at(&["log", "filter"]))?.to_owned(),
             json: settings.text(&at(&["log", "format"]))? == "json",
         },
+    })
+}
+
+fn token(settings: &Settings, secrets: &Secrets, place: &KeyPath) -> Option<Token> {
+    let hashes = secrets.all(&join(place, "sha256")).iter();
+    let words = settings.parsed_items::<String>(&join(place, "scopes"))?;
+    Some(Token {
+        sha256: hashes.map(|hash| hash.expose_secret().to_ascii_lowercase()).collect(),
+        scopes: words.iter().map(|word| Access::of(word)).collect::<Option<_>>()?,
+        not_after: settings.parsed::<jiff::Timestamp>(&join(place, "not_after")).map(Time::from),
     })
 }
 

@@ -55,8 +55,8 @@ pub(super) enum Kind {
     Paths,
     /// A JSON pointer (RFC 6901).
     Pointer,
-    /// 64 hexadecimal digits.
-    Digest,
+    /// 64 hexadecimal digits, or a list of one or two of them.
+    Digests,
     /// ISO 4217.
     Currency,
     /// An IANA time zone that the bundled database knows.
@@ -174,7 +174,7 @@ impl Kind {
             Self::Path => "a path".into(),
             Self::Paths => "a path, or a list of one or two paths".into(),
             Self::Pointer => "a JSON pointer such as \"/messages/0/id\"".into(),
-            Self::Digest => "the 64 hexadecimal digits of a SHA-256".into(),
+            Self::Digests => "the 64 hexadecimal digits of a SHA-256, or a list of one or two of them".into(),
             Self::Currency => "a currency code of three capital letters such as \"INR\"".into(),
             Self::Zone => "an IANA time zone such as \"Asia/Kolkata\"".into(),
             Self::Locale => "a language tag such as \"en-IN\"".into(),
@@ -205,6 +205,10 @@ impl Kind {
                 (1..=2).contains(&items.len())
                     && items.iter().all(|item| matches!(&item.kind, ValueKind::String(text) if is_line(text)))
             }
+            (Self::Digests, ValueKind::Array(items)) => {
+                (1..=2).contains(&items.len())
+                    && items.iter().all(|item| matches!(&item.kind, ValueKind::String(text) if is_digest(text)))
+            }
             (_, ValueKind::String(text)) => self.fits_text(text),
             _ => false,
         };
@@ -233,7 +237,7 @@ impl Kind {
             Self::HttpsAddress => parse_web_address(text).is_ok_and(|a| a.secure) && !text.contains("{{"),
             Self::Mailbox => parse_mailbox(text).is_ok(),
             Self::Pointer => text.starts_with('/') && is_line(text),
-            Self::Digest => text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()),
+            Self::Digests => is_digest(text),
             Self::Currency => text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase()),
             Self::Zone => jiff::tz::TimeZone::get(text).is_ok(),
             Self::Locale => is_locale(text),
@@ -262,7 +266,7 @@ impl Kind {
                     .map(|t| of.by_environment(t, origin))
                     .collect(),
             ),
-            Self::Paths if text.contains(',') => ValueKind::Array(
+            Self::Paths | Self::Digests if text.contains(',') => ValueKind::Array(
                 text.split(',').map(|t| Value::new(Some(origin), ValueKind::String(t.trim().to_owned()))).collect(),
             ),
             _ => plain(),
@@ -296,6 +300,11 @@ impl Kind {
             _ => None,
         }
     }
+}
+
+/// The digest of a SHA-256 in hexadecimal.
+pub(super) fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// The replacement character stands for bytes of a variable that were not UTF-8.

@@ -221,17 +221,6 @@ impl Relay {
         (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
-    /// The methods that the admin API knows for a path, as it says itself when it is asked with another.
-    pub async fn methods(&self, path: &str) -> Vec<String> {
-        let mut stream = UnixStream::connect(&self.socket).await.expect("socket answers");
-        let head = format!("TRACE {path} HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n");
-        stream.write_all(head.as_bytes()).await.expect("socket takes it");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("an answer is text");
-        let allow = answer.lines().find_map(|line| line.strip_prefix("allow: ")).unwrap_or_default();
-        allow.split(',').map(str::to_owned).filter(|word| !word.is_empty()).collect()
-    }
-
     /// Asks with a body that is not one JSON value.
     pub async fn admin_text(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         let mut stream = UnixStream::connect(&self.socket).await.expect("socket answers");

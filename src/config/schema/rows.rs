@@ -3,8 +3,9 @@
 //! Promises: names and kinds are those of the structs in `config::sections` and `config::outgoing`.
 //! Never: two rows for one path.
 
+use super::super::access::Access;
 use super::super::kind::Kind::{
-    Address, AliasText, Bytes, Count, Currency, Digest, Domain, Filter, Flag, Host, HttpsAddress, Instant, Line, List,
+    Address, AliasText, Bytes, Count, Currency, Digests, Domain, Filter, Flag, Host, HttpsAddress, Instant, Line, List,
     Locale, Mailbox, Name, Path, Paths, Pointer, Rate, Secret, Secrets, Span, Text, WebAddress, Word, Zone,
 };
 use super::super::kind::{Kind, Names};
@@ -65,8 +66,10 @@ pub(in crate::config) const ROWS: &[Row] = &[
     key("source.*.inbound_pii", Word(&["strip"])).or("\"strip\""),
     key("source.*.orgs", List(&Name(Names::Org))).or("[]"),
     key("admin.listen", Address).required(),
-    key("admin.token_sha256", Digest).hidden(),
-    key("admin.token_sha256_file", Path),
+    key("admin.token.*.sha256", Digests).hidden(),
+    key("admin.token.*.sha256_file", Paths),
+    key("admin.token.*.scopes", List(&Word(&Access::WORDS))).or("[]"),
+    key("admin.token.*.not_after", Instant),
     key("admin.socket", Path),
     key("storage.dir", Path).required(),
     key("storage.min_free_bytes", Bytes { min: 0 }).required(),

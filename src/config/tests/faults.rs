@@ -136,11 +136,36 @@ fn an_open_door_stays_on_this_machine() {
     "#);
     assert_snapshot!(faults_after("[admin]\nlisten = \"0.0.0.0:9000\"\n"), @r"
     sealpost.toml:27: admin.listen: reachable from other machines without a token
-        hint: set admin.token_sha256, or listen on 127.0.0.1
+        hint: make one with `sealpost token new`, or listen on 127.0.0.1
     ");
     assert_snapshot!(faults_after("[admin]\nlisten = \"127.0.0.1:8080\"\n"), @r"
     sealpost.toml:27: admin.listen: the port of intake.listen
         hint: people's doors stay apart from the public one: take another port
+    ");
+}
+
+#[test]
+fn a_token_that_opens_nothing_or_is_somebody_elses_is_told() {
+    let hash = "0123456789abcdef".repeat(4);
+    let token = |name: &str, lines: &str| format!("[admin.token.{name}]\n{lines}\n");
+    assert_snapshot!(faults_after(&token("crm", "scopes = [\"read\"]")), @r"
+    sealpost.toml:26: admin.token.crm: has no sha256, so nothing would open it
+        hint: `sealpost token new` prints a token and these lines
+    ");
+    assert_snapshot!(faults_after(&token("Crm", &format!("sha256 = \"{hash}\"\nscopes = [\"reed\"]"))), @r#"
+    sealpost.toml:26: admin.token.Crm: `Crm` is not a name of 1 to 64 of a-z, 0-9, `-` and `_`, the first a letter or digit
+        hint: use small letters
+    sealpost.toml:28: admin.token.Crm.scopes: `reed` is not one of "read", "operate", "pii", "templates"
+    "#);
+    assert_snapshot!(faults_after(&token("crm", "sha256 = [\"abc\"]\nscopes = [\"read\"]")), @r"sealpost.toml:27: admin.token.crm.sha256: this list is not the 64 hexadecimal digits of a SHA-256, or a list of one or two of them");
+    let one = token("crm", &format!("sha256 = [\"{hash}\"]\nscopes = [\"pii\"]"));
+    let other = token("desk", &format!("sha256 = \"{}\"", hash.to_uppercase()));
+    let loaded = load(&format!("{GOOD}{one}{other}"), &[]).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_snapshot!(Faults(loaded.warnings), @r"
+    sealpost.toml: admin.token.desk.scopes: empty, so this token opens nothing
+        hint: list what it is for: read, operate, pii, templates
+    sealpost.toml:30: admin.token.desk.sha256: the hash of admin.token.crm.sha256 again: one token with two names
+        hint: give each holder a token of their own, so that the audit tells them apart
     ");
 }
 
@@ -240,7 +265,7 @@ fn a_secret_is_never_in_a_fault() {
     ");
     assert_snapshot!(faults_with("password = \"from-the-file\"", "password_file = \"/nowhere\""), @r"sealpost.toml:17: provider.mail.password_file: /nowhere: cannot be read: No such file or directory (os error 2)");
     assert_snapshot!(faults_with("[\"0123456789abcdef0\", \"fedcba98765432100\"]", "[\"one-secret\", \"two-secret\", \"three-secret\"]"), @r"sealpost.toml:3: source.capillary.headers.X-Sealpost-Key: this list is not a text, or a list of one or two texts");
-    assert_snapshot!(faults_of(GOOD, &[("SEALPOST__ADMIN__TOKEN_SHA256", "my-token-itself")]), @r"environment: SEALPOST__ADMIN__TOKEN_SHA256: `<hidden>` is not the 64 hexadecimal digits of a SHA-256");
+    assert_snapshot!(faults_of(GOOD, &[("SEALPOST__ADMIN__TOKEN__CRM__SHA256", "my-token-itself")]), @r"environment: SEALPOST__ADMIN__TOKEN__CRM__SHA256: `<hidden>` is not the 64 hexadecimal digits of a SHA-256, or a list of one or two of them");
     assert_snapshot!(faults_after("[relay]\npilot = [\"GT0042\"]\n"), @r"sealpost.toml:27: relay.pilot: `<hidden>` is not an identifier as `kind:value`, the kind one of customer_id, external_id, card, card_external_id, mobile, email");
     // The line that is broken holds the secret; the message quotes none of it.
     assert_snapshot!(faults_with("\"from-the-file\"", "\"from-the-file"), @r#"sealpost.toml:17: not TOML: invalid basic string, expected `"`"#);
@@ -347,7 +372,7 @@ fn a_file_that_is_not_there_is_a_fault_like_any_other() {
 const CANARY: &str = "kanarienvogel";
 
 fn with_canaries() -> String {
-    let text = format!("[relay]\npilot = [\"external_id:{CANARY}\"]\n[admin]\ntoken_sha256 = \"{CANARY}\"\n{GOOD}")
+    let text = format!("[relay]\npilot = [\"external_id:{CANARY}\"]\n[admin.token.crm]\nsha256 = \"{CANARY}\"\n{GOOD}")
         .replace("0123456789abcdef0", CANARY)
         .replace("fedcba98765432100", CANARY)
         .replace("from-the-file", CANARY);
