@@ -174,6 +174,7 @@ impl Office {
             attempts: 0,
             brake_released: false,
             refused_by: None,
+            sent_as: None,
             state,
         }
     }
