@@ -37,6 +37,7 @@ mod probe;
 mod quarantine;
 mod read;
 mod rehearse;
+mod reports;
 mod routes;
 mod shadow;
 mod socket;

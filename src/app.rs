@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Fault, Faults};
 use crate::control::Control;
 use crate::dispatch::Dispatcher;
+use crate::feed::Daily;
 use crate::id::TemplateId;
 use crate::intake::Intake;
 use crate::ledger::{Health, Ledger, LedgerError, LedgerOptions};
@@ -308,6 +309,7 @@ impl App {
         let dispatcher = house.dispatcher(providers.clone(), tasks.clone());
         tasks.spawn_fallible("dispatch", dispatcher.run(workers.clone()));
         upkeep::spawn(&house, &intake, &tasks, &workers);
+        tasks.spawn("feed", house.daily().run(workers.clone()));
         serve::serve(Listener::Tcp(intake_listener), intake.router(), limits, &tasks, doors.clone());
         serve::serve(
             Listener::Tcp(admin_listener),
@@ -363,6 +365,10 @@ impl House {
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
         }
+    }
+
+    fn daily(&self) -> Daily {
+        Daily { ledger: self.ledger.clone(), config: self.config.clone(), clock: self.clock.clone() }
     }
 
     fn dispatcher(&self, providers: Arc<Providers>, tasks: Tasks) -> Dispatcher {

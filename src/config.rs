@@ -17,6 +17,7 @@ mod build;
 mod checks;
 mod environment;
 pub mod fault;
+mod feed;
 mod kind;
 mod layer;
 pub mod nearest;
@@ -34,6 +35,7 @@ pub mod value;
 
 pub use access::{Access, Token};
 pub use fault::{Fault, Faults};
+pub use feed::{DailyFeed, Feed, TableFormat};
 pub use outgoing::{
     AmbiguousPolicy, ChannelConfig, ErrorClass, GatewayTest, HttpSms, Provider, ProviderKind, Smtp, SmtpTls,
 };
@@ -66,6 +68,8 @@ pub struct Config {
     /// `[channel.email]`, `[channel.sms]`: ordered providers, retry schedule, ambiguity. Both are always here; one without
     /// providers has no way out.
     pub channels: BTreeMap<Channel, ChannelConfig>,
+    /// `[feed]`
+    pub feed: Feed,
     /// `[log]`
     pub log: Log,
 }

@@ -28,6 +28,7 @@ const FIELDS: &[&str] = &[
     "contact",
     "customer",
     "customer_id",
+    "day",
     "email",
     "external_id",
     "filter",

@@ -18,7 +18,9 @@ use crate::config::Access;
 use crate::config::Access::{Operate, Pii, Read, Templates};
 
 use super::caller::Caller;
-use super::{Desk, bulk, coverage, customers, find, lists, operate, people, probe, quarantine, rehearse, shadow};
+use super::{
+    Desk, bulk, coverage, customers, find, lists, operate, people, probe, quarantine, rehearse, reports, shadow,
+};
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
@@ -72,6 +74,7 @@ impl Routes {
             .on(Operate, PUT, "/v1/mode", operate::set_mode)
             .on(Read, GET, "/v1/brake", operate::brake)
             .on(Operate, POST, "/v1/brake/release", operate::release_brake)
+            .on(Read, GET, "/v1/reports/outcomes", reports::outcomes)
             .people()
     }
 

@@ -31,6 +31,7 @@ mod bulk;
 mod operate;
 mod people;
 mod rehearse;
+mod reports;
 mod scopes;
 
 pub(crate) use rehearse::points;

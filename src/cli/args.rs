@@ -80,6 +80,9 @@ pub(super) enum Command {
     },
     /// Hold changed rules against what was planned for stored events; plans and sends nothing
     Replay(Replay),
+    /// What became of a day's messages, as a table for other systems
+    #[command(subcommand)]
+    Report(super::report::ReportCommand),
     /// Keys
     #[command(subcommand)]
     Keys(KeysCommand),

@@ -13,7 +13,8 @@ use super::secrets::{Secrets, join};
 use super::settings::{Settings, at};
 use super::value::parse_mailbox;
 use super::{
-    Access, Admin, Allow, Config, InboundPii, Intake, Keys, Log, Org, Relay, Sender, Source, Storage, Templates, Token,
+    Access, Admin, Allow, Config, DailyFeed, Feed, InboundPii, Intake, Keys, Log, Org, Relay, Sender, Source, Storage,
+    TableFormat, Templates, Token,
 };
 use crate::clock::Time;
 use crate::id::{Category, OrgId, SenderRole, TemplateId};
@@ -46,6 +47,7 @@ pub(super) fn config(settings: &Settings, secrets: &Secrets) -> Option<Config> {
             Some((name.parse().ok()?, outgoing::provider(settings, secrets, place)?))
         })?,
         channels: outgoing::channels(settings)?,
+        feed: feed(settings)?,
         log: Log {
             filter: settings.text(&at(&["log", "filter"]))?.to_owned(),
             json: settings.text(&at(&["log", "format"]))? == "json",
@@ -61,6 +63,23 @@ fn token(settings: &Settings, secrets: &Secrets, place: &KeyPath) -> Option<Toke
         scopes: words.iter().map(|word| Access::of(word)).collect::<Option<_>>()?,
         not_after: settings.parsed::<jiff::Timestamp>(&join(place, "not_after")).map(Time::from),
     })
+}
+
+fn feed(settings: &Settings) -> Option<Feed> {
+    let key = |name: &str| at(&["feed", name]);
+    let daily = |dir| {
+        Some(DailyFeed {
+            dir,
+            at: jiff::civil::Time::strptime("%H:%M", settings.text(&key("at"))?).ok()?,
+            keep: settings.span(&key("keep"))?,
+            format: TableFormat::of(settings.text(&key("format"))?)?,
+        })
+    };
+    let daily = match settings.path(&key("dir")) {
+        Some(dir) => Some(daily(dir)?),
+        None => None,
+    };
+    Some(Feed { daily })
 }
 
 /// Builds every named table below a place.

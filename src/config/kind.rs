@@ -65,6 +65,8 @@ pub(super) enum Kind {
     Locale,
     /// A point in time with its offset.
     Instant,
+    /// A time of the day, to the minute.
+    TimeOfDay,
     /// `external_id:GT0042`.
     AliasText,
     /// Directives of a log filter.
@@ -179,6 +181,7 @@ impl Kind {
             Self::Zone => "an IANA time zone such as \"Asia/Kolkata\"".into(),
             Self::Locale => "a language tag such as \"en-IN\"".into(),
             Self::Instant => "a time with its offset such as 2027-01-01T00:00:00Z".into(),
+            Self::TimeOfDay => "a time of the day such as \"02:00\"".into(),
             Self::AliasText => {
                 format!("an identifier as `kind:value`, the kind one of {}", ALIAS_KINDS.join(", ")).into()
             }
@@ -242,6 +245,7 @@ impl Kind {
             Self::Zone => jiff::tz::TimeZone::get(text).is_ok(),
             Self::Locale => is_locale(text),
             Self::Instant => text.parse::<jiff::Timestamp>().is_ok(),
+            Self::TimeOfDay => text.len() == 5 && jiff::civil::Time::strptime("%H:%M", text).is_ok(),
             Self::AliasText => text
                 .split_once(':')
                 .is_some_and(|(kind, value)| ALIAS_KINDS.contains(&kind) && !value.trim().is_empty() && is_line(value)),

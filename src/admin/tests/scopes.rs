@@ -159,7 +159,7 @@ async fn an_event_is_found_by_a_number_or_an_address_only_by_who_may_see_people(
 }
 
 #[test]
-fn the_description_tells_every_call_about_people_with_its_scope() {
+fn the_description_tells_every_call_about_people_and_reports_with_its_scope() {
     let office = Office::open();
     let described: Value = serde_json::from_str(include_str!("../../../docs/openapi.json")).expect("it is JSON");
     let mut told = BTreeSet::new();
@@ -169,7 +169,8 @@ fn the_description_tells_every_call_about_people_with_its_scope() {
             assert!(operation["responses"]["403"].is_object(), "{method} {path} does not tell of 403");
         }
     }
-    let described = |path: &str| path.starts_with("/v1/customers") || path.starts_with("/v1/vault");
+    let rooms = ["/v1/customers", "/v1/vault", "/v1/reports"];
+    let described = |path: &str| rooms.iter().any(|room| path.starts_with(room));
     let routes = Routes::of(&Arc::new(office.desk())).table.into_iter().filter(|route| described(route.path));
     let known: BTreeSet<_> = routes
         .map(|route| {

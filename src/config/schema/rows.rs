@@ -4,9 +4,10 @@
 //! Never: two rows for one path.
 
 use super::super::access::Access;
+use super::super::feed::TableFormat;
 use super::super::kind::Kind::{
     Address, AliasText, Bytes, Count, Currency, Digests, Domain, Filter, Flag, Host, HttpsAddress, Instant, Line, List,
-    Locale, Mailbox, Name, Path, Paths, Pointer, Rate, Secret, Secrets, Span, Text, WebAddress, Word, Zone,
+    Locale, Mailbox, Name, Path, Paths, Pointer, Rate, Secret, Secrets, Span, Text, TimeOfDay, WebAddress, Word, Zone,
 };
 use super::super::kind::{Kind, Names};
 use super::Row;
@@ -141,6 +142,10 @@ pub(in crate::config) const ROWS: &[Row] = &[
     key("channel.sms.providers", List(&Name(Names::Word))).required(),
     key("channel.sms.retry", List(&Span)).required(),
     key("channel.sms.ambiguous", Word(&["retry", "hold"])).required(),
+    key("feed.dir", Path),
+    key("feed.at", TimeOfDay).required(),
+    key("feed.keep", Span).required(),
+    key("feed.format", Word(&TableFormat::WORDS)).required(),
     key("log.filter", Filter).required(),
     key("log.format", Word(&["json", "text"])).required(),
 ];

@@ -170,6 +170,15 @@ fn a_token_that_opens_nothing_or_is_somebody_elses_is_told() {
 }
 
 #[test]
+fn a_daily_file_has_a_time_of_the_day() {
+    assert_snapshot!(faults_after("[feed]\nat = \"25:00\"\n"), @r#"sealpost.toml:27: feed.at: `25:00` is not a time of the day such as "02:00""#);
+    assert_snapshot!(faults_after("[feed]\nat = \"2:00\"\n"), @r#"sealpost.toml:27: feed.at: `2:00` is not a time of the day such as "02:00""#);
+    assert!(loaded(GOOD, &[]).config.feed.daily.is_none(), "without a folder there is no daily file");
+    let daily = loaded(&format!("{GOOD}[feed]\ndir = \"/x\"\nat = \"23:30\"\n"), &[]).config.feed.daily.unwrap();
+    assert_eq!(daily.at, jiff::civil::time(23, 30, 0, 0));
+}
+
+#[test]
 fn a_socket_that_the_system_would_refuse_is_a_fault() {
     let dir = format!("/{}", "d".repeat(100));
     assert_snapshot!(faults_of(GOOD, &[("SEALPOST__STORAGE__DIR", &dir)]), @r"
