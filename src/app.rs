@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Fault, Faults};
 use crate::control::Control;
 use crate::dispatch::Dispatcher;
-use crate::feed::Daily;
+use crate::feed::{Daily, People};
 use crate::id::TemplateId;
 use crate::intake::Intake;
 use crate::ledger::{Health, Ledger, LedgerError, LedgerOptions};
@@ -309,7 +309,7 @@ impl App {
         let dispatcher = house.dispatcher(providers.clone(), tasks.clone());
         tasks.spawn_fallible("dispatch", dispatcher.run(workers.clone()));
         upkeep::spawn(&house, &intake, &tasks, &workers);
-        tasks.spawn("feed", house.daily().run(workers.clone()));
+        tasks.spawn("feed", house.daily(&desk).run(workers.clone()));
         serve::serve(Listener::Tcp(intake_listener), intake.router(), limits, &tasks, doors.clone());
         serve::serve(
             Listener::Tcp(admin_listener),
@@ -367,8 +367,13 @@ impl House {
         }
     }
 
-    fn daily(&self) -> Daily {
-        Daily { ledger: self.ledger.clone(), config: self.config.clone(), clock: self.clock.clone() }
+    fn daily(&self, desk: &Desk) -> Daily {
+        let desk = desk.clone();
+        let people: People = Arc::new(move |days| {
+            let desk = desk.clone();
+            Box::pin(async move { desk.unreachable_for_the_file(days).await.map_err(|refusal| refusal.to_string()) })
+        });
+        Daily { ledger: self.ledger.clone(), config: self.config.clone(), clock: self.clock.clone(), people }
     }
 
     fn dispatcher(&self, providers: Arc<Providers>, tasks: Tasks) -> Dispatcher {

@@ -231,7 +231,7 @@ async fn ask(client: &Client, command: Command, by: &str) -> anyhow::Result<Said
             QuarantineCommand::Redrive { seq } => support::redrive(client, seq, by).await,
             QuarantineCommand::Drop { seq } => support::drop_quarantined(client, seq, by).await,
         },
-        Command::Report(what) => report::report(client, what).await,
+        Command::Report(what) => report::report(client, what, by).await,
         Command::Vault(command) => ask_vault(client, command, by).await,
         Command::Pause { scope, reason } => operate::pause(client, &scope, reason.as_deref(), by).await,
         Command::Pauses => operate::pauses(client).await,

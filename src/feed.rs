@@ -5,16 +5,19 @@
 //! Never: a look that slows sending: it reads a page and lets others have their turn.
 
 use crate::ledger::LedgerError;
+use crate::vault::VaultError;
 
 mod daily;
 mod day;
 mod outcomes;
 mod table;
+mod unreachable;
 
-pub use daily::Daily;
+pub use daily::{Daily, People};
 pub use day::Days;
 pub use outcomes::{COLUMNS, Row, outcomes};
 pub use table::{Format, table, write_atomically};
+pub use unreachable::{COLUMNS as UNREACHABLE_COLUMNS, Unreachable, unreachable};
 
 /// A report that cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +25,12 @@ pub enum FeedError {
     /// The ledger cannot be read.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The vault cannot be read.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The list of people was not given, in the words of the door.
+    #[error("the list of people who could not be reached was refused: {0}")]
+    People(String),
     /// The file cannot be written.
     #[error("{path} cannot be written: {kind}; look at the disk and at who may write there")]
     File {

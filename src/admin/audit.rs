@@ -49,6 +49,7 @@ pub(super) enum Action {
     Resumed,
     ModeSet,
     BrakeReleased,
+    UnreachableListed,
     WithoutScope,
 }
 
@@ -72,6 +73,7 @@ impl Action {
             Self::Resumed => ("resume", "resumed"),
             Self::ModeSet => ("mode", "mode set"),
             Self::BrakeReleased => ("brake.release", "brake released"),
+            Self::UnreachableListed => ("report.unreachable", "people who could not be reached listed"),
             Self::WithoutScope => ("scope", "refused for want of a scope"),
         }
     }

@@ -1,7 +1,8 @@
 //! Reports: what became of a day's messages.
 //!
-//! Promises: figures and ids; a day is the day of each org; bounded by groups, not by messages.
-//! Never: a person in an answer of `outcomes`.
+//! Promises: a day is the day of each org; `outcomes` answers figures, bounded by groups and not by messages; `unreachable` is an
+//! audited exit.
+//! Never: a person in an answer of `outcomes`; a name, a number or an address in one of `unreachable`.
 
 use std::sync::Arc;
 
@@ -9,9 +10,11 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
-use crate::feed::{self, Days, FeedError, Row};
+use crate::feed::{self, Days, FeedError, Row, Unreachable};
 use crate::id::OrgId;
 
+use super::audit::{Action, Entry};
+use super::caller::Caller;
 use super::read::Asked;
 use super::{AdminError, Answer, Desk};
 
@@ -36,7 +39,60 @@ pub(super) async fn outcomes(State(desk): State<Arc<Desk>>, Asked(asked): Asked<
     Ok(Json(Outcomes { day: days.date.to_string(), rows }))
 }
 
+/// Which day, and who asks.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DayOfPeople {
+    day: String,
+    org: Option<OrgId>,
+    #[serde(default)]
+    by: String,
+}
+
+/// People of a day, by their ids.
+#[derive(Serialize)]
+pub(super) struct Missed {
+    day: String,
+    #[serde(flatten)]
+    list: Unreachable,
+}
+
+pub(super) async fn unreachable(
+    State(desk): State<Arc<Desk>>,
+    caller: Caller,
+    Asked(asked): Asked<DayOfPeople>,
+) -> Answer<Missed> {
+    let days = desk.days(&asked.day, asked.org)?;
+    let list = desk.unreachable(&caller, &asked.by, &days, asked.org).await?;
+    Ok(Json(Missed { day: days.date.to_string(), list }))
+}
+
 impl Desk {
+    /// The list that goes into the daily file: an audited exit, too.
+    ///
+    /// # Errors
+    /// When a store or the audit fails.
+    pub async fn unreachable_for_the_file(&self, days: Days) -> Result<Vec<serde_json::Value>, AdminError> {
+        let list = self.unreachable(&Caller::of_the_house("daily file"), "relay", &days, None).await?;
+        Ok(list.rows)
+    }
+
+    async fn unreachable(
+        &self,
+        caller: &Caller,
+        by: &str,
+        days: &Days,
+        org: Option<OrgId>,
+    ) -> Result<Unreachable, AdminError> {
+        let entry = Entry::new(Action::UnreachableListed, caller, by).about("day", days.date).about_some("org", org);
+        let listing = async {
+            let list = feed::unreachable(&self.house.ledger, &self.house.vault, days).await?;
+            let count = list.rows.len();
+            Ok((list, count))
+        };
+        self.audited(entry, listing).await
+    }
+
     /// The day asked for, of one org or of all.
     fn days(&self, day: &str, org: Option<OrgId>) -> Result<Days, AdminError> {
         let expected = || AdminError::Invalid("field `day` does not fit; expected a date such as 2026-11-22".into());
@@ -56,7 +112,8 @@ impl From<FeedError> for AdminError {
     fn from(error: FeedError) -> Self {
         match error {
             FeedError::Ledger(error) => Self::Ledger(error),
-            FeedError::File { .. } => Self::Invalid(error.to_string()),
+            FeedError::Vault(error) => Self::Vault(error),
+            FeedError::File { .. } | FeedError::People(_) => Self::Invalid(error.to_string()),
         }
     }
 }

@@ -90,6 +90,7 @@ impl Routes {
             .on(Pii, POST, "/v1/vault/lists", lists::begin)
             .on(Pii, POST, "/v1/vault/lists/numbers", lists::add)
             .on(Pii, POST, "/v1/vault/lists/finish", lists::finish)
+            .on(Pii, GET, "/v1/reports/unreachable", reports::unreachable)
             .on(Pii, GET, "/v1/customers/{alias}", customers::get)
             .on(Pii, PUT, "/v1/customers/{alias}", customers::put)
             .on(Pii, PATCH, "/v1/customers/{alias}", customers::patch)

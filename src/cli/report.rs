@@ -1,7 +1,7 @@
 //! `report`: a day's figures as a table, on standard output or in a file.
 //!
 //! Promises: the columns of the daily file; a file is complete before it has its name.
-//! Never: a file that others may read more of than the daily one's.
+//! Never: a list of people in a file that anybody but its owner may read.
 
 #![allow(clippy::doc_markdown, reason = "help texts are read on a terminal")]
 
@@ -22,6 +22,8 @@ use super::said::Said;
 pub(super) enum ReportCommand {
     /// What became of a day's messages, in figures: by org, template, channel, sender, provider, outcome and reason
     Outcomes(Table),
+    /// Who could not be reached on a day, by their external ids, with the reason (audited)
+    Unreachable(Table),
 }
 
 /// Which day, and where to.
@@ -46,11 +48,15 @@ fn format(word: &str) -> Result<Format, String> {
 }
 
 /// `report …`
-pub(super) async fn report(client: &Client, command: ReportCommand) -> anyhow::Result<Said> {
+pub(super) async fn report(client: &Client, command: ReportCommand, by: &str) -> anyhow::Result<Said> {
     match command {
         ReportCommand::Outcomes(asked) => {
             let answer = client.get(&asked.address("outcomes")).await?;
             asked.say(answer, feed::COLUMNS, 0o640)
+        }
+        ReportCommand::Unreachable(asked) => {
+            let address = format!("{}&by={}", asked.address("unreachable"), encoded(by));
+            asked.say(client.get(&address).await?, feed::UNREACHABLE_COLUMNS, 0o600)
         }
     }
 }

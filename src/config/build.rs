@@ -72,6 +72,7 @@ fn feed(settings: &Settings) -> Option<Feed> {
             dir,
             at: jiff::civil::Time::strptime("%H:%M", settings.text(&key("at"))?).ok()?,
             keep: settings.span(&key("keep"))?,
+            unreachable: settings.flag(&key("unreachable"))?,
             format: TableFormat::of(settings.text(&key("format"))?)?,
         })
     };

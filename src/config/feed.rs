@@ -52,6 +52,8 @@ pub struct DailyFeed {
     pub at: jiff::civil::Time,
     /// `keep = "90d"`: files of older days are removed.
     pub keep: Duration,
+    /// `unreachable = false`: also a list of people who could not be reached.
+    pub unreachable: bool,
     /// `format = "csv" | "jsonl"`
     pub format: TableFormat,
 }

@@ -3,7 +3,8 @@
 //! Promises: each org's day is written once, when it is over there, and also after a stop that lasted over midnight; how far it came is
 //! in the ledger, so that a file that was fetched and removed does not come back; a file is whole or not there; files older than
 //! `feed.keep` are removed, and no other.
-//! Never: a person (the list of people has its own room, and is off by default).
+//! Never: a person, unless `feed.unreachable` asks for the list of those who could not be reached; that list is audited, and its file is
+//! the owner's alone.
 
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
@@ -12,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use jiff::civil::Date;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +26,7 @@ use crate::ledger::{Changes, Ledger};
 use super::day::last_complete;
 use super::outcomes::{COLUMNS, Row, outcomes};
 use super::table::{Format, table, write_atomically};
-use super::{Days, FeedError};
+use super::{Days, FeedError, unreachable};
 
 /// Between two looks at the clock.
 const LOOK: Duration = Duration::from_secs(60);
@@ -34,6 +36,11 @@ const MOST_DAYS: i64 = 31;
 const STATE: &str = "feed.daily";
 /// Others of the group may fetch it.
 const MODE: u32 = 0o640;
+/// A list of people is nobody else's.
+const OWNER_ONLY: u32 = 0o600;
+
+/// The door that lists people, and puts that into the audit.
+pub type People = Arc<dyn Fn(Days) -> BoxFuture<'static, Result<Vec<Value>, String>> + Send + Sync>;
 
 /// What writes the daily files. Cheap to clone.
 #[derive(Clone)]
@@ -44,6 +51,8 @@ pub struct Daily {
     pub config: Arc<Config>,
     /// Time.
     pub clock: Clock,
+    /// Who could not be reached, if `feed.unreachable` asks for it.
+    pub people: People,
 }
 
 impl Daily {
@@ -93,8 +102,12 @@ impl Daily {
     async fn write(&self, daily: &DailyFeed, date: Date, orgs: &[OrgId]) -> Result<(), FeedError> {
         let some = orgs.iter().filter_map(|id| Some((*id, self.config.orgs.get(id)?)));
         let mut of_orgs: BTreeMap<OrgId, Vec<Row>> = orgs.iter().map(|org| (*org, Vec::new())).collect();
-        for row in outcomes(&self.ledger, &Days::of_some(date, some)).await? {
+        let days = Days::of_some(date, some);
+        for row in outcomes(&self.ledger, &days).await? {
             of_orgs.entry(row.org).or_default().push(row);
+        }
+        if daily.unreachable {
+            self.write_people(daily, days, orgs).await?;
         }
         for (org, rows) in of_orgs {
             let path = daily.dir.join(name("outcomes", org, date, daily.format));
@@ -102,6 +115,17 @@ impl Daily {
             let text = table(COLUMNS, &rows, daily.format);
             put(&path, text, MODE).await?;
             tracing::info!(org.id = %org, day = %date, rows = rows.len(), "daily file written");
+        }
+        Ok(())
+    }
+
+    async fn write_people(&self, daily: &DailyFeed, days: Days, orgs: &[OrgId]) -> Result<(), FeedError> {
+        let date = days.date;
+        let rows = (self.people)(days).await.map_err(FeedError::People)?;
+        for org in orgs {
+            let own: Vec<Value> = rows.iter().filter(|row| row["org"] == org.0).cloned().collect();
+            let path = daily.dir.join(name("unreachable", *org, date, daily.format));
+            put(&path, table(unreachable::COLUMNS, &own, daily.format), OWNER_ONLY).await?;
         }
         Ok(())
     }

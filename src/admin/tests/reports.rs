@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ledger::{Changes, Happening, SentAs, TimelineEntry};
+use crate::policy::SuppressReason;
 
 impl Office {
     /// Has notification `n` end, as the dispatcher records it.
@@ -14,6 +15,16 @@ impl Office {
         }
         let new = Notification { state, sent_as, ..leased.notification.clone() };
         changes.update_notification(&leased.notification, new);
+        self.house.ledger.commit(changes).await.unwrap();
+    }
+
+    /// Has it end another way, as after a requeue.
+    async fn again(&self, n: u8, state: State, what: Happening) {
+        let id = NotificationId::new(NOW, KeyedHash([n; 16]));
+        let leased = self.house.ledger.lease(id).unwrap().unwrap();
+        let mut changes = Changes::new();
+        changes.add_timeline(leased.notification.event, TimelineEntry { at: NOW, notification: Some(id), what });
+        changes.update_notification(&leased.notification, Notification { state, ..leased.notification.clone() });
         self.house.ledger.commit(changes).await.unwrap();
     }
 
@@ -70,4 +81,50 @@ async fn what_is_no_day_or_no_org_is_refused_without_repeating_it() {
         let (status, said) = office.refused(Method::GET, &format!("/v1/reports/outcomes?{query}"), json!({})).await;
         assert!(status.is_client_error() && !said.contains("asha"), "{query}: {said}");
     }
+}
+
+#[tokio::test]
+async fn who_could_not_be_reached_is_told_once_for_each_reason_by_ids_only_and_audited() {
+    let office = Office::open();
+    let contact =
+        json!({"customer_id": "900001", "external_id": "GT0042", "first_name": "Priya", "email": "priya@example.com"});
+    office.post("/v1/vault/put", json!({"contact": contact})).await;
+    // Twice the same person for the same reason, and somebody whom nobody can name.
+    office.refused_by_provider(1, NOW, true).await;
+    let dead = |reason: DeadReason| {
+        (State::DeadLetter { reason: reason.clone(), at: NOW }, Happening::DeadLetter { dead: reason })
+    };
+    for reason in [DeadReason::NoAddress, DeadReason::ContactUnknown] {
+        let (state, line) = dead(reason);
+        office.again(1, state, line).await;
+    }
+    let suppressed = State::Suppressed { reason: SuppressReason::AddressSuppressed, at: NOW };
+    office.again(1, suppressed, Happening::Suppressed { reason: SuppressReason::AddressSuppressed }).await;
+    office.refused_by_provider(2, NOW, true).await;
+    office.refused_by_provider(3, NOW, false).await;
+    let before = office.audit().len();
+    let list = office.get("/v1/reports/unreachable?day=2026-10-27&by=asha").await;
+    let told: Vec<_> =
+        list["rows"].as_array().expect("rows").iter().map(|row| (&row["channel"], &row["reason"])).collect();
+    let (email, none) = (json!("email"), Value::Null);
+    assert_eq!(
+        told,
+        [(&email, &json!("address_refused")), (&email, &json!("no_address")), (&none, &json!("no_contact"))]
+    );
+    assert_eq!(
+        (&list["rows"][0]["external_id"], &list["rows"][0]["customer_id"]),
+        (&json!("GT0042"), &json!("900001"))
+    );
+    assert_eq!((&list["unnamed"], &list["more"]), (&json!(1), &json!(false)));
+    let said = list.to_string();
+    assert!(!said.contains("Priya") && !said.contains("example.com"), "{said}");
+    let lines = office.audit();
+    assert_eq!(lines.len(), before + 2);
+    let last = &lines[before + 1];
+    assert_eq!(
+        (&last["action"], &last["by"], &last["count"]),
+        (&json!("report.unreachable"), &json!("asha"), &json!(3))
+    );
+    assert_eq!(last["about"], json!({"day": "2026-10-27"}));
+    assert!(!json!(lines).to_string().contains("GT0042"), "the audit names nobody");
 }

@@ -145,6 +145,7 @@ pub(in crate::config) const ROWS: &[Row] = &[
     key("feed.dir", Path),
     key("feed.at", TimeOfDay).required(),
     key("feed.keep", Span).required(),
+    key("feed.unreachable", Flag).required(),
     key("feed.format", Word(&TableFormat::WORDS)).required(),
     key("log.filter", Filter).required(),
     key("log.format", Word(&["json", "text"])).required(),

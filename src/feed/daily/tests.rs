@@ -20,11 +20,20 @@ struct Office {
 impl Office {
     /// It is 14:49 on 27 October 2026 in Kolkata.
     fn open(keep: &str) -> Self {
+        Self::open_with(keep, "")
+    }
+
+    fn open_with(keep: &str, more: &str) -> Self {
         let files = tempfile::tempdir().unwrap();
-        let toml = format!("[feed]\ndir = {:?}\nkeep = \"{keep}\"\n", files.path().join("out").display().to_string());
+        let toml =
+            format!("[feed]\ndir = {:?}\nkeep = \"{keep}\"\n{more}", files.path().join("out").display().to_string());
         let test = TestHouse::open(&toml);
         let House { ledger, config, clock, .. } = test.house.clone();
-        let daily = Daily { ledger, config, clock };
+        let people: People = Arc::new(|days| {
+            let row = serde_json::json!({"day": days.date.to_string(), "org": ORG, "external_id": "GT0042"});
+            Box::pin(async { Ok(vec![row]) })
+        });
+        let daily = Daily { ledger, config, clock, people };
         Self { test, files, daily }
     }
 
@@ -146,4 +155,15 @@ async fn a_folder_that_cannot_be_written_is_tried_again() {
     std::fs::remove_file(&dir).unwrap();
     office.look().await;
     assert_eq!(office.files().len(), 1);
+}
+
+#[tokio::test]
+async fn people_are_listed_only_where_it_is_asked_for_and_for_the_owner_only() {
+    let office = Office::open_with("90d", "unreachable = true\n");
+    office.look().await;
+    let name = format!("unreachable-{ORG}-2026-10-26.csv");
+    assert_eq!(office.files(), [format!("outcomes-{ORG}-2026-10-26.csv"), name.clone()]);
+    assert!(office.read(&name).contains("2026-10-26,41007,GT0042,"), "{}", office.read(&name));
+    let mode = std::fs::metadata(office.files.path().join("out").join(name)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o600);
 }
