@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Desk};
 use crate::clock::Clock;
-use crate::config::{Config, Fault, Faults};
+use crate::config::{Config, Fault, Faults, WebhookFeedError};
 use crate::control::Control;
 use crate::dispatch::Dispatcher;
-use crate::feed::{Daily, People};
+use crate::feed::{Daily, People, Webhook};
 use crate::id::TemplateId;
 use crate::intake::Intake;
 use crate::ledger::{Health, Ledger, LedgerError, LedgerOptions};
@@ -63,6 +63,8 @@ pub enum BuildError {
     #[error(transparent)]
     Faults(#[from] Faults),
     #[error(transparent)]
+    Webhook(#[from] WebhookFeedError),
+    #[error(transparent)]
     Keys(#[from] KeyError),
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -80,6 +82,7 @@ impl BuildError {
         matches!(
             self,
             Self::Faults(_)
+                | Self::Webhook(_)
                 | Self::Keys(_)
                 | Self::Vault(VaultError::OtherKeys { .. })
                 | Self::Ledger(LedgerError::OtherKeys { .. })
@@ -242,6 +245,7 @@ fn fault(id: &TemplateId, what: &str, hint: &str) -> Fault {
 pub struct App {
     house: House,
     providers: Arc<Providers>,
+    webhook: Option<Webhook>,
     tasks: Tasks,
     intake: Intake,
     intake_listener: TcpListener,
@@ -257,6 +261,7 @@ impl App {
     pub async fn build(house: House) -> Result<Self, BuildError> {
         let config = &house.config;
         let providers = Providers::build(&config.providers, house.clock.clone(), house.metrics.clone())?;
+        let webhook = house.webhook()?;
         let intake = Intake::new(
             &config.intake,
             &config.sources,
@@ -269,7 +274,16 @@ impl App {
         let socket = admin::bind_socket(&config.admin.socket)
             .map_err(|source| BuildError::Listen { address: config.admin.socket.display().to_string(), source })?;
         let tasks = Tasks::new();
-        Ok(Self { providers: Arc::new(providers), house, tasks, intake, intake_listener, admin_listener, socket })
+        Ok(Self {
+            providers: Arc::new(providers),
+            webhook,
+            house,
+            tasks,
+            intake,
+            intake_listener,
+            admin_listener,
+            socket,
+        })
     }
 
     /// Where the intake listens (port 0 in the configuration means: any).
@@ -293,7 +307,7 @@ impl App {
     /// # Errors
     /// A task that failed, or what was still running when the drain timeout ended.
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
-        let Self { house, providers, tasks, intake, intake_listener, admin_listener, socket } = self;
+        let Self { house, providers, webhook, tasks, intake, intake_listener, admin_listener, socket } = self;
         let House { config, ledger, vault, clock, .. } = house.clone();
         let workers = tasks.stop_token();
         let doors = CancellationToken::new();
@@ -309,6 +323,9 @@ impl App {
         let dispatcher = house.dispatcher(providers.clone(), tasks.clone());
         tasks.spawn_fallible("dispatch", dispatcher.run(workers.clone()));
         upkeep::spawn(&house, &intake, &tasks, &workers);
+        if let Some(webhook) = webhook {
+            tasks.spawn_fallible("webhook", webhook.run(workers.clone()));
+        }
         tasks.spawn("feed", house.daily(&desk).run(workers.clone()));
         serve::serve(Listener::Tcp(intake_listener), intake.router(), limits, &tasks, doors.clone());
         serve::serve(
@@ -365,6 +382,11 @@ impl House {
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
         }
+    }
+
+    fn webhook(&self) -> Result<Option<Webhook>, WebhookFeedError> {
+        let Some(config) = &self.config.feed.webhook else { return Ok(None) };
+        Webhook::build(config, self.ledger.clone(), self.clock.clone(), self.metrics.clone()).map(Some)
     }
 
     fn daily(&self, desk: &Desk) -> Daily {

@@ -35,7 +35,7 @@ pub mod value;
 
 pub use access::{Access, Token};
 pub use fault::{Fault, Faults};
-pub use feed::{DailyFeed, Feed, TableFormat};
+pub use feed::{DailyFeed, Feed, OUTCOMES, TableFormat, WebhookFeed, WebhookFeedError, signing_key};
 pub use outgoing::{
     AmbiguousPolicy, ChannelConfig, ErrorClass, GatewayTest, HttpSms, Provider, ProviderKind, Smtp, SmtpTls,
 };

@@ -12,12 +12,14 @@ mod day;
 mod outcomes;
 mod table;
 mod unreachable;
+mod webhook;
 
 pub use daily::{Daily, People};
 pub use day::Days;
 pub use outcomes::{COLUMNS, Row, outcomes};
 pub use table::{Format, table, write_atomically};
 pub use unreachable::{COLUMNS as UNREACHABLE_COLUMNS, Unreachable, unreachable};
+pub use webhook::Webhook;
 
 /// A report that cannot be made.
 #[derive(Debug, thiserror::Error)]

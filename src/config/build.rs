@@ -14,7 +14,7 @@ use super::settings::{Settings, at};
 use super::value::parse_mailbox;
 use super::{
     Access, Admin, Allow, Config, DailyFeed, Feed, InboundPii, Intake, Keys, Log, Org, Relay, Sender, Source, Storage,
-    TableFormat, Templates, Token,
+    TableFormat, Templates, Token, WebhookFeed,
 };
 use crate::clock::Time;
 use crate::id::{Category, OrgId, SenderRole, TemplateId};
@@ -47,7 +47,7 @@ pub(super) fn config(settings: &Settings, secrets: &Secrets) -> Option<Config> {
             Some((name.parse().ok()?, outgoing::provider(settings, secrets, place)?))
         })?,
         channels: outgoing::channels(settings)?,
-        feed: feed(settings)?,
+        feed: feed(settings, secrets)?,
         log: Log {
             filter: settings.text(&at(&["log", "filter"]))?.to_owned(),
             json: settings.text(&at(&["log", "format"]))? == "json",
@@ -65,7 +65,7 @@ fn token(settings: &Settings, secrets: &Secrets, place: &KeyPath) -> Option<Toke
     })
 }
 
-fn feed(settings: &Settings) -> Option<Feed> {
+fn feed(settings: &Settings, secrets: &Secrets) -> Option<Feed> {
     let key = |name: &str| at(&["feed", name]);
     let daily = |dir| {
         Some(DailyFeed {
@@ -80,7 +80,21 @@ fn feed(settings: &Settings) -> Option<Feed> {
         Some(dir) => Some(daily(dir)?),
         None => None,
     };
-    Some(Feed { daily })
+    let key = |name: &str| at(&["feed", "webhook", name]);
+    let webhook = |url: &str| {
+        Some(WebhookFeed {
+            url: url.to_owned(),
+            secrets: secrets.all(&key("secret")).to_vec(),
+            events: settings.parsed_items(&key("events"))?,
+            timeout: settings.span(&key("timeout"))?,
+            ca_file: settings.path(&key("ca_file")),
+        })
+    };
+    let webhook = match settings.text(&key("url")) {
+        Some(url) => Some(webhook(url)?),
+        None => None,
+    };
+    Some(Feed { daily, webhook })
 }
 
 /// Builds every named table below a place.

@@ -6,6 +6,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
+
+/// The words of outcomes, as the ledger's log has them.
+pub const OUTCOMES: [&str; 7] = ["sent", "ambiguous", "dead_letter", "waiting", "expired", "cancelled", "suppressed"];
+
 /// How a table is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TableFormat {
@@ -41,6 +49,8 @@ impl TableFormat {
 pub struct Feed {
     /// The daily file, if `feed.dir` is set.
     pub daily: Option<DailyFeed>,
+    /// The webhook, if `feed.webhook.url` is set.
+    pub webhook: Option<WebhookFeed>,
 }
 
 /// `[feed]`: the daily file.
@@ -56,4 +66,30 @@ pub struct DailyFeed {
     pub unreachable: bool,
     /// `format = "csv" | "jsonl"`
     pub format: TableFormat,
+}
+
+/// `[feed.webhook]`: outcomes as they happen.
+pub struct WebhookFeed {
+    /// `url = "https://data.acme.example/sealpost"`
+    pub url: String,
+    /// `secret = "whsec_…"`, or two while it is changed: what bodies are signed with.
+    pub secrets: Vec<SecretString>,
+    /// `events = ["sent", …]`: which outcomes; words of [`OUTCOMES`].
+    pub events: Vec<String>,
+    /// `timeout = "10s"`: of one post.
+    pub timeout: Duration,
+    /// `ca_file`: roots to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// A webhook that cannot be set up. Says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("feed.webhook: {0}")]
+pub struct WebhookFeedError(pub String);
+
+/// The key of a secret of Standard Webhooks: `whsec_` and base64 of 24 to 64 bytes.
+pub fn signing_key(secret: &SecretString) -> Option<Zeroizing<Vec<u8>>> {
+    let text = secret.expose_secret().strip_prefix("whsec_")?;
+    let key = Zeroizing::new(STANDARD.decode(text).ok()?);
+    (24..=64).contains(&key.len()).then_some(key)
 }

@@ -19,7 +19,7 @@ const MAX_FILE_BYTES: u64 = 64 * 1024;
 /// Below this a secret can be guessed.
 const WEAK_BELOW: usize = 16;
 
-/// All secrets by the place of their key without `_file`. More than one value only for headers and tokens.
+/// All secrets by the place of their key without `_file`. More than one value only for headers, tokens and the webhook.
 pub(super) struct Secrets(BTreeMap<KeyPath, Vec<SecretString>>);
 
 impl Secrets {
@@ -35,6 +35,7 @@ impl Secrets {
             let place = at(&["admin", "token", &token]);
             reading.one(&join(&place, "sha256"), &join(&place, "sha256_file"));
         }
+        reading.one(&at(&["feed", "webhook", "secret"]), &at(&["feed", "webhook", "secret_file"]));
         for provider in settings.names(&at(&["provider"])) {
             let place = at(&["provider", &provider]);
             reading.one(&join(&place, "password"), &join(&place, "password_file"));

@@ -4,7 +4,7 @@
 //! Never: two rows for one path.
 
 use super::super::access::Access;
-use super::super::feed::TableFormat;
+use super::super::feed::{OUTCOMES, TableFormat};
 use super::super::kind::Kind::{
     Address, AliasText, Bytes, Count, Currency, Digests, Domain, Filter, Flag, Host, HttpsAddress, Instant, Line, List,
     Locale, Mailbox, Name, Path, Paths, Pointer, Rate, Secret, Secrets, Span, Text, TimeOfDay, WebAddress, Word, Zone,
@@ -147,6 +147,12 @@ pub(in crate::config) const ROWS: &[Row] = &[
     key("feed.keep", Span).required(),
     key("feed.unreachable", Flag).required(),
     key("feed.format", Word(&TableFormat::WORDS)).required(),
+    key("feed.webhook.url", WebAddress),
+    key("feed.webhook.secret", Secrets).hidden(),
+    key("feed.webhook.secret_file", Paths),
+    key("feed.webhook.events", List(&Word(&OUTCOMES))).required(),
+    key("feed.webhook.timeout", Span).required(),
+    key("feed.webhook.ca_file", Path),
     key("log.filter", Filter).required(),
     key("log.format", Word(&["json", "text"])).required(),
 ];

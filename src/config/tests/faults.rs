@@ -170,6 +170,31 @@ fn a_token_that_opens_nothing_or_is_somebody_elses_is_told() {
 }
 
 #[test]
+fn a_webhook_is_signed_and_never_leaves_this_machine_in_plaintext() {
+    let good = "secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n";
+    let hook = |url: &str, more: &str| faults_after(&format!("[feed.webhook]\nurl = \"{url}\"\n{more}"));
+    assert_snapshot!(hook("https://a.example/x", good), @"no fault");
+    assert_snapshot!(hook("http://127.0.0.1:1/x", good), @"no fault");
+    assert_snapshot!(hook("http://a.example/x", good), @r"
+    sealpost.toml:27: feed.webhook.url: plain HTTP to another machine
+        hint: use https
+    ");
+    assert_snapshot!(hook("https://a.example/x", ""), @r#"
+    sealpost.toml:27: feed.webhook.url: has no secret, so its receiver could not tell our posts from anybody's
+        hint: make one: echo "whsec_$(openssl rand -base64 32)"
+    "#);
+    assert_snapshot!(hook("https://a.example/x", "secret = \"kanarienvogel\"\nevents = [\"send\"]\n"), @r#"
+    sealpost.toml:28: feed.webhook.secret: `<hidden>` is not whsec_ and base64 of 24 to 64 bytes
+        hint: make one: echo "whsec_$(openssl rand -base64 32)"
+    sealpost.toml:29: feed.webhook.events: `send` is not one of "sent", "ambiguous", "dead_letter", "waiting", "expired", "cancelled", "suppressed"
+    "#);
+    assert_snapshot!(faults_after(&format!("[feed.webhook]\n{good}")), @r"
+    sealpost.toml:27: feed.webhook.secret: given without a url
+        hint: add feed.webhook.url, or take it out
+    ");
+}
+
+#[test]
 fn a_daily_file_has_a_time_of_the_day() {
     assert_snapshot!(faults_after("[feed]\nat = \"25:00\"\n"), @r#"sealpost.toml:27: feed.at: `25:00` is not a time of the day such as "02:00""#);
     assert_snapshot!(faults_after("[feed]\nat = \"2:00\"\n"), @r#"sealpost.toml:27: feed.at: `2:00` is not a time of the day such as "02:00""#);
