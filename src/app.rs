@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Fault, Faults, WebhookFeedError};
 use crate::control::Control;
 use crate::dispatch::Dispatcher;
-use crate::feed::{Daily, People, Webhook};
+use crate::feed::Webhook;
 use crate::id::TemplateId;
 use crate::intake::Intake;
 use crate::ledger::{Health, Ledger, LedgerError, LedgerOptions};
@@ -31,6 +31,7 @@ use crate::telemetry::Metrics;
 use crate::template::{TemplateSet, TemplateSource};
 use crate::vault::{Vault, VaultError};
 
+mod feeds;
 mod upkeep;
 
 /// The stores and everything checked, without a listener or a task: what commands need when no daemon runs.
@@ -323,10 +324,7 @@ impl App {
         let dispatcher = house.dispatcher(providers.clone(), tasks.clone());
         tasks.spawn_fallible("dispatch", dispatcher.run(workers.clone()));
         upkeep::spawn(&house, &intake, &tasks, &workers);
-        if let Some(webhook) = webhook {
-            tasks.spawn_fallible("webhook", webhook.run(workers.clone()));
-        }
-        tasks.spawn("feed", house.daily(&desk).run(workers.clone()));
+        feeds::spawn(&house, &desk, webhook, &tasks, &workers);
         serve::serve(Listener::Tcp(intake_listener), intake.router(), limits, &tasks, doors.clone());
         serve::serve(
             Listener::Tcp(admin_listener),
@@ -382,20 +380,6 @@ impl House {
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
         }
-    }
-
-    fn webhook(&self) -> Result<Option<Webhook>, WebhookFeedError> {
-        let Some(config) = &self.config.feed.webhook else { return Ok(None) };
-        Webhook::build(config, self.ledger.clone(), self.clock.clone(), self.metrics.clone()).map(Some)
-    }
-
-    fn daily(&self, desk: &Desk) -> Daily {
-        let desk = desk.clone();
-        let people: People = Arc::new(move |days| {
-            let desk = desk.clone();
-            Box::pin(async move { desk.unreachable_for_the_file(days).await.map_err(|refusal| refusal.to_string()) })
-        });
-        Daily { ledger: self.ledger.clone(), config: self.config.clone(), clock: self.clock.clone(), people }
     }
 
     fn dispatcher(&self, providers: Arc<Providers>, tasks: Tasks) -> Dispatcher {

@@ -1,7 +1,7 @@
 //! Everything that one atomic batch shall change, and how it becomes sealed operations.
 //!
 //! Promises: what a caller says is kept typed until it is committed; sealing happens on the caller's side, so that the
-//! committer only writes; adding an event or a notification that is stored already changes nothing, so that planning
+//! committer only writes (but for lines of the log of outcomes, which have their number only there); adding an event or a notification that is stored already changes nothing, so that planning
 //! again after a crash is harmless.
 //! Never: an operation whose value is not sealed or empty.
 

@@ -129,6 +129,18 @@ async fn what_a_token_may_not_change_or_see_is_in_the_audit_with_its_name() {
 }
 
 #[tokio::test]
+async fn what_a_token_changes_is_in_the_audit_with_its_name() {
+    let tcp = Tcp::open();
+    let request = Request::builder().method(Method::POST).uri("/v1/pauses").header("authorization", "Bearer operate");
+    let body = Body::from(json!({"scope": "relay", "by": "asha"}).to_string());
+    let answer = tcp.router.clone().oneshot(request.body(body).expect("a request")).await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+    let told: Vec<_> = tcp.office.audit().iter().map(|line| (line["who"].clone(), line["result"].clone())).collect();
+    let who = json!("admin token operate");
+    assert_eq!(told, [(who.clone(), json!("begun")), (who, json!("done"))]);
+}
+
+#[tokio::test]
 async fn an_event_is_found_by_a_number_or_an_address_only_by_who_may_see_people() {
     let tcp = Tcp::open();
     let find = async |token: &str, value: &str| {
