@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Faults};
 use crate::control::Control;
 use crate::dispatch::Dispatcher;
+use crate::feed::Webhook;
 use crate::id::TemplateId;
 use crate::intake::Intake;
 use crate::ledger::{Health, Ledger, LedgerOptions};
@@ -30,6 +31,7 @@ use crate::template::{TemplateSet, TemplateSource};
 use crate::vault::Vault;
 
 mod error;
+mod feeds;
 mod missing;
 mod upkeep;
 
@@ -162,6 +164,7 @@ pub fn compile_rules(templates: &TemplateSet) -> Result<RuleSet, Faults> {
 pub struct App {
     house: House,
     providers: Arc<Providers>,
+    webhook: Option<Webhook>,
     tasks: Tasks,
     intake: Intake,
     intake_listener: TcpListener,
@@ -178,6 +181,7 @@ impl App {
     pub async fn build(house: House) -> Result<Self, BuildError> {
         let config = &house.config;
         let providers = Providers::build(&config.providers, house.clock.clone(), house.metrics.clone())?;
+        let webhook = house.webhook()?;
         let intake = Intake::new(
             &config.intake,
             &config.sources,
@@ -194,6 +198,7 @@ impl App {
         let tasks = Tasks::new();
         Ok(Self {
             providers: Arc::new(providers),
+            webhook,
             house,
             tasks,
             intake,
@@ -230,7 +235,8 @@ impl App {
     /// # Errors
     /// A task that failed, or what was still running when the drain timeout ended.
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
-        let Self { house, providers, tasks, intake, intake_listener, certificate, admin_listener, socket } = self;
+        let Self { house, providers, webhook, tasks, intake, intake_listener, certificate, admin_listener, socket } =
+            self;
         let House { config, ledger, vault, clock, .. } = house.clone();
         let workers = tasks.stop_token();
         let doors = CancellationToken::new();
@@ -246,6 +252,7 @@ impl App {
         let dispatcher = house.dispatcher(providers.clone(), tasks.clone());
         tasks.spawn_fallible("dispatch", dispatcher.run(workers.clone()));
         upkeep::spawn(&house, &intake, &tasks, &workers);
+        feeds::spawn(&house, &desk, webhook, &tasks, &workers);
         let public = match certificate {
             Some(certificate) => {
                 upkeep::watch_certificate(&house, certificate.clone(), &tasks, &workers);

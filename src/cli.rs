@@ -12,6 +12,7 @@ use std::sync::Arc;
 use clap::Parser;
 
 use crate::app::BuildError;
+use crate::clock::Clock;
 use crate::config::{Config, Faults};
 use crate::seal::KeyError;
 
@@ -25,13 +26,15 @@ mod people;
 mod print;
 mod rehearse;
 mod render;
+mod report;
 mod said;
 mod status;
 mod support;
+mod token;
 
 use args::{
     Args, BrakeCommand, Command, ConfigCommand, DeadCommand, EventsCommand, KeysCommand, NotificationsCommand,
-    QuarantineCommand, VaultCommand,
+    QuarantineCommand, TokenCommand, VaultCommand,
 };
 use client::Client;
 use said::{Format, Said};
@@ -136,7 +139,9 @@ fn load(given: Option<&Path>, env: &BTreeMap<String, String>) -> anyhow::Result<
 
 /// What is legal and still likely to be regretted: told where it can be acted on, not by every command.
 fn warn(given: Option<&Path>, env: &BTreeMap<String, String>) -> anyhow::Result<()> {
-    for warning in Config::load(file_of(given, env).as_deref(), env)?.warnings {
+    let loaded = Config::load(file_of(given, env).as_deref(), env)?;
+    let ended = token::ended(&loaded.config, Clock::system().now());
+    for warning in loaded.warnings.iter().map(ToString::to_string).chain(ended) {
         print::err(&format!("warning: {warning}"));
     }
     Ok(())
@@ -156,6 +161,7 @@ async fn carry_out(args: Args, env: &BTreeMap<String, String>) -> anyhow::Result
         Command::BenchPart { part } => return daemon::bench_part(&part).await,
         Command::Check { templates } => return check::check(file, templates.as_deref(), env)?.print(format),
         Command::Config(ConfigCommand::Show) => return check::show(file, env),
+        Command::Token(TokenCommand::New(new)) => return token::new(&new, args.json)?.print(format),
         Command::Render(render) => return render::render(&render, load_for_render(file, env)),
         Command::Explain(args::Explain { event: Some(event), templates, .. }) => {
             return explain::of_file(&event, templates.as_deref(), load_for_render(file, env)?)?.print(format);
@@ -203,7 +209,7 @@ async fn ask(client: &Client, command: Command, by: &str) -> anyhow::Result<Said
         Command::Events(command) => match command {
             EventsCommand::Find(find) => {
                 let (what, value) = find.by();
-                support::find(client, what, value).await
+                support::find(client, what, value, by).await
             }
             EventsCommand::List { limit } => support::list_events(client, limit).await,
             EventsCommand::Show { key } => support::show_event(client, &key).await,
@@ -225,6 +231,7 @@ async fn ask(client: &Client, command: Command, by: &str) -> anyhow::Result<Said
             QuarantineCommand::Redrive { seq } => support::redrive(client, seq, by).await,
             QuarantineCommand::Drop { seq } => support::drop_quarantined(client, seq, by).await,
         },
+        Command::Report(what) => report::report(client, what, by).await,
         Command::Vault(command) => ask_vault(client, command, by).await,
         Command::Pause { scope, reason } => operate::pause(client, &scope, reason.as_deref(), by).await,
         Command::Pauses => operate::pauses(client).await,
@@ -240,6 +247,7 @@ async fn ask(client: &Client, command: Command, by: &str) -> anyhow::Result<Said
         | Command::Config(_)
         | Command::Render(_)
         | Command::Keys(_)
+        | Command::Token(_)
         | Command::Probe { .. } => unreachable!("carried out before a client is made"),
     }
 }

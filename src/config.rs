@@ -12,10 +12,12 @@ use self::report::Report;
 use self::settings::Settings;
 use crate::id::{Channel, OrgId, ProviderId, SourceId};
 
+pub mod access;
 mod build;
 mod checks;
 mod environment;
 pub mod fault;
+mod feed;
 mod inherit;
 mod kind;
 mod layer;
@@ -34,7 +36,9 @@ mod signed;
 mod tests;
 pub mod value;
 
+pub use access::{Access, Token};
 pub use fault::{Fault, Faults};
+pub use feed::{DailyFeed, Feed, OUTCOMES, TableFormat, WebhookFeed, WebhookFeedError, signing_key};
 pub use network::Network;
 pub use outgoing::{
     AmbiguousPolicy, ChannelConfig, ErrorClass, GatewayTest, HttpSms, Provider, ProviderKind, Smtp, SmtpTls,
@@ -71,6 +75,8 @@ pub struct Config {
     /// `[channel.email]`, `[channel.sms]`: ordered providers, retry schedule, ambiguity. Both are always here; one without
     /// providers has no way out.
     pub channels: BTreeMap<Channel, ChannelConfig>,
+    /// `[feed]`
+    pub feed: Feed,
     /// `[log]`
     pub log: Log,
 }

@@ -131,6 +131,9 @@ name_id!(
     /// Name of a sender role (`loyalty`), resolved by org.
     SenderRole, "sender role");
 name_id!(
+    /// Name of an admin token, as the audit tells it.
+    TokenName, "token name");
+name_id!(
     /// A namespace of aliases in the vault; orgs that share people share one.
     Namespace, "vault namespace");
 

@@ -27,6 +27,8 @@ mod key;
 mod lease;
 mod notification;
 mod open;
+mod outcome;
+mod outcomes;
 mod places;
 mod queue;
 mod record;
@@ -38,6 +40,7 @@ mod timeline;
 
 pub use changes::Changes;
 pub use notification::{DeadReason, Hold, Notification, Place, State};
+pub use outcome::{OutcomePlace, OutcomeRecord, OutcomeWord, SentAs};
 pub use queue::{HeldPage, HeldPlace};
 pub use timeline::{Happening, TimelineEntry};
 

@@ -12,6 +12,7 @@ pub mod app;
 
 pub mod admin;
 pub mod dispatch;
+pub mod feed;
 pub mod intake;
 pub mod plan;
 

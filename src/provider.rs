@@ -23,7 +23,9 @@ use crate::telemetry::{ByProvider, Metrics};
 mod breaker;
 mod file;
 mod gateway;
+mod http;
 mod limit;
+pub mod post;
 mod smtp;
 mod tls;
 

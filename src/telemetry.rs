@@ -73,6 +73,8 @@ pub struct Inner {
     pub alias_conflicts: Counter,
     pub corrupt_records: Family<Reason, Counter>,
     pub store_stuck: Gauge,
+    pub webhook_backlog: Gauge,
+    pub webhook_lag_seconds: Gauge,
 }
 
 impl std::ops::Deref for Metrics {
@@ -119,6 +121,8 @@ impl Metrics {
             alias_conflicts: "Aliases that pointed to two people; the newer fact won",
             corrupt_records: "Stored records that could not be opened or read, by store",
             store_stuck: "1 while a store is poisoned or a commit is stuck",
+            webhook_backlog: "Outcomes that the webhook's receiver has not taken yet",
+            webhook_lag_seconds: "Age of the oldest of them when it was last tried",
         }))
     }
 

@@ -49,6 +49,8 @@ pub(super) enum Action {
     Resumed,
     ModeSet,
     BrakeReleased,
+    UnreachableListed,
+    WithoutScope,
 }
 
 impl Action {
@@ -71,6 +73,8 @@ impl Action {
             Self::Resumed => ("resume", "resumed"),
             Self::ModeSet => ("mode", "mode set"),
             Self::BrakeReleased => ("brake.release", "brake released"),
+            Self::UnreachableListed => ("report.unreachable", "people who could not be reached listed"),
+            Self::WithoutScope => ("scope", "refused for want of a scope"),
         }
     }
 }
@@ -87,7 +91,7 @@ pub(super) struct Entry {
 impl Entry {
     /// An action, asked for by `caller`, who calls themselves `by`.
     pub(super) fn new(action: Action, caller: &Caller, by: &str) -> Self {
-        Self { action, who: caller.0.clone(), by: calls_themselves(by), about: Map::new() }
+        Self { action, who: caller.who.clone(), by: calls_themselves(by), about: Map::new() }
     }
 
     /// With a fact of what it is about: an id of ours, a word, a count, a keyed hash. Never what was typed.

@@ -1,20 +1,26 @@
 //! Finding out: events by any of their ids, notifications by any of their words.
 //!
-//! Promises: bounded answers; a search value is hashed before it touches a store.
+//! Promises: bounded answers; a search value is hashed before it touches a store; whoever searches by a number or an address
+//! knows a person, so that needs the scope of people and is audited.
 //! Never: a person in an answer.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::Method;
 use serde::{Deserialize, Serialize};
 
+use crate::config::Access;
 use crate::event::{AliasKind, alias_hash};
 use crate::id::{EventKey, IdError, NotificationId};
 use crate::ledger::FindBy;
 
+use super::audit::{Action, Entry};
+use super::caller::Caller;
 use super::filter::Filter;
 use super::read::{Asked, Read};
+use super::routes::Route;
 use super::view::{EventView, NotificationView, TimelineView};
 use super::{AdminError, Answer, Desk};
 
@@ -46,6 +52,9 @@ pub(super) enum By {
 pub(super) struct Search {
     by: By,
     value: String,
+    /// The name that whoever asks gives themselves.
+    #[serde(default)]
+    asker: String,
 }
 
 /// The answer to a search.
@@ -56,25 +65,33 @@ pub(super) struct Found {
     more: bool,
 }
 
-pub(super) async fn by_value(State(desk): State<Arc<Desk>>, Read(search): Read<Search>) -> Answer<Found> {
-    let ledger = &desk.house.ledger;
+pub(super) async fn by_value(
+    State(desk): State<Arc<Desk>>,
+    caller: Caller,
+    Read(search): Read<Search>,
+) -> Answer<Found> {
     let value = search.value.trim();
-    let keys = match search.by {
-        By::EventId => ledger.find(FindBy::EventId, ledger.find_hash(FindBy::EventId, value), MOST + 1)?,
-        By::RequestId => ledger.find(FindBy::RequestId, ledger.find_hash(FindBy::RequestId, value), MOST + 1)?,
-        By::RefId => ledger.find(FindBy::RefId, ledger.find_hash(FindBy::RefId, value), MOST + 1)?,
-        By::Bill => ledger.find(FindBy::BillNumber, ledger.find_hash(FindBy::BillNumber, value), MOST + 1)?,
-        By::Coupon => ledger.find(FindBy::CouponCode, ledger.find_hash(FindBy::CouponCode, value), MOST + 1)?,
-        By::Customer => desk.events_of(value)?,
-        By::Notification => {
-            let id: NotificationId = value.parse().map_err(|e| not_an_id(&e))?;
-            ledger.notification(id)?.map(|n| n.event).into_iter().collect()
-        }
+    let Some(reach) = (search.by == By::Customer).then(|| parse_alias(value)).transpose()?.and_then(reach_of) else {
+        return desk.search(search.by, value).map(Json);
     };
-    let more = keys.len() > MOST;
-    let found =
-        keys.into_iter().take(MOST).filter_map(|key| desk.timeline(key).transpose()).collect::<Result<_, _>>()?;
-    Ok(Json(Found { found, more }))
+    let needs = Route { access: Access::Pii, method: Method::POST, path: "/v1/events/find" };
+    desk.permit(&caller, &needs).await?;
+    let entry = Entry::new(Action::PeopleSearched, &caller, &search.asker).about("by", reach);
+    let searching = async {
+        let found = desk.search(search.by, value)?;
+        let count = found.found.len();
+        Ok((found, count))
+    };
+    desk.audited(entry, searching).await.map(Json)
+}
+
+/// The word for a number or an address: what more people than the brand know of somebody.
+fn reach_of((kind, _): (AliasKind, &str)) -> Option<&'static str> {
+    match kind {
+        AliasKind::Mobile => Some("phone"),
+        AliasKind::Email => Some("email"),
+        AliasKind::CustomerId | AliasKind::ExternalId | AliasKind::Card | AliasKind::CardExternalId => None,
+    }
 }
 
 pub(super) async fn event(State(desk): State<Arc<Desk>>, Path(key): Path<String>) -> Answer<TimelineView> {
@@ -136,6 +153,26 @@ pub(super) async fn notification(State(desk): State<Arc<Desk>>, Path(id): Path<S
 }
 
 impl Desk {
+    fn search(&self, by: By, value: &str) -> Result<Found, AdminError> {
+        let ledger = &self.house.ledger;
+        let keys = match by {
+            By::EventId => ledger.find(FindBy::EventId, ledger.find_hash(FindBy::EventId, value), MOST + 1)?,
+            By::RequestId => ledger.find(FindBy::RequestId, ledger.find_hash(FindBy::RequestId, value), MOST + 1)?,
+            By::RefId => ledger.find(FindBy::RefId, ledger.find_hash(FindBy::RefId, value), MOST + 1)?,
+            By::Bill => ledger.find(FindBy::BillNumber, ledger.find_hash(FindBy::BillNumber, value), MOST + 1)?,
+            By::Coupon => ledger.find(FindBy::CouponCode, ledger.find_hash(FindBy::CouponCode, value), MOST + 1)?,
+            By::Customer => self.events_of(value)?,
+            By::Notification => {
+                let id: NotificationId = value.parse().map_err(|e| not_an_id(&e))?;
+                ledger.notification(id)?.map(|n| n.event).into_iter().collect()
+            }
+        };
+        let more = keys.len() > MOST;
+        let found =
+            keys.into_iter().take(MOST).filter_map(|key| self.timeline(key).transpose()).collect::<Result<_, _>>()?;
+        Ok(Found { found, more })
+    }
+
     fn timeline(&self, key: EventKey) -> Result<Option<TimelineView>, AdminError> {
         let ledger = &self.house.ledger;
         let Some(record) = ledger.event(key)? else { return Ok(None) };

@@ -378,7 +378,7 @@ mod tests {
             ("channel:fax", false),
         ] {
             let body = PauseBody { scope: scope.into(), by: "asha".into(), reason: None };
-            let answer = pause(State(desk.clone()), Caller("test".into()), Read(body)).await;
+            let answer = pause(State(desk.clone()), Caller::of_the_house("test"), Read(body)).await;
             assert_eq!(answer.is_ok(), known, "{scope}");
             assert_eq!(test.house.control.pauses().iter().any(|(set, _)| set.to_string() == scope), known, "{scope}");
         }

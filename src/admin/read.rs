@@ -20,6 +20,7 @@ use super::AdminError;
 const FIELDS: &[&str] = &[
     "after",
     "all",
+    "asker",
     "attributes",
     "by",
     "card",
@@ -27,6 +28,7 @@ const FIELDS: &[&str] = &[
     "contact",
     "customer",
     "customer_id",
+    "day",
     "email",
     "external_id",
     "filter",

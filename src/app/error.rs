@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::Faults;
+use crate::config::{Faults, WebhookFeedError};
 use crate::ledger::LedgerError;
 use crate::seal::KeyError;
 use crate::serve::CertificateError;
@@ -17,6 +17,8 @@ use crate::vault::VaultError;
 pub enum BuildError {
     #[error(transparent)]
     Faults(#[from] Faults),
+    #[error(transparent)]
+    Webhook(#[from] WebhookFeedError),
     #[error(transparent)]
     Keys(#[from] KeyError),
     #[error(transparent)]
@@ -37,6 +39,7 @@ impl BuildError {
         matches!(
             self,
             Self::Faults(_)
+                | Self::Webhook(_)
                 | Self::Keys(_)
                 | Self::Certificate(_)
                 | Self::Vault(VaultError::OtherKeys { .. })

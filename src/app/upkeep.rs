@@ -77,13 +77,14 @@ pub(super) async fn sweep(house: &House) -> Result<bool, LedgerError> {
     let events = house.ledger.expire_before(now.minus(storage.keep_events), RETENTION_BATCH).await?;
     let quarantined =
         house.ledger.expire_quarantined_before(now.minus(storage.keep_quarantine), RETENTION_BATCH).await?;
+    let outcomes = house.ledger.expire_outcomes_before(now.minus(storage.keep_events), RETENTION_BATCH).await?;
     if quarantined > 0 {
         tracing::info!(
             count = quarantined,
             "quarantined deliveries were older than storage.keep_quarantine and are gone"
         );
     }
-    Ok(events >= RETENTION_BATCH || quarantined >= RETENTION_BATCH)
+    Ok([events, quarantined, outcomes].iter().any(|removed| *removed >= RETENTION_BATCH))
 }
 
 /// True when it is time to stop.

@@ -80,9 +80,15 @@ pub(super) enum Command {
     },
     /// Hold changed rules against what was planned for stored events; plans and sends nothing
     Replay(Replay),
+    /// What became of a day's messages, as a table for other systems
+    #[command(subcommand)]
+    Report(super::report::ReportCommand),
     /// Keys
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Tokens of the admin API
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// People: the PII store
     #[command(subcommand)]
     Vault(VaultCommand),
@@ -228,6 +234,12 @@ pub(super) enum KeysCommand {
     },
     /// Which key epochs there are
     Status,
+}
+
+#[derive(Subcommand)]
+pub(super) enum TokenCommand {
+    /// Make a token: itself on standard output, the lines for the configuration on standard error
+    New(super::token::NewToken),
 }
 
 #[derive(Subcommand)]

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::app;
 use crate::config::{Config, Fault, Faults, Org};
+use crate::feed::Webhook;
 use crate::provider::Providers;
 use crate::rules::RuleSet;
 use crate::template::{TemplateSet, TemplateSource};
@@ -50,6 +51,17 @@ pub(super) fn check(
         said.push("configuration".to_owned());
         if let Err(found) = Providers::build(&config.providers, Clock::system(), Metrics::new()) {
             faults.extend(found.0);
+        }
+        if let Some(webhook) = &config.feed.webhook
+            && let Err(error) = Webhook::check(webhook, Clock::system())
+        {
+            faults.push(Fault {
+                file: "configuration".into(),
+                line: None,
+                key: "feed.webhook".into(),
+                what: error.0,
+                hint: Some("the webhook cannot be posted to as it is".into()),
+            });
         }
         if let Err(found) = app::load_templates(config) {
             faults.extend(found.0);

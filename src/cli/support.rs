@@ -59,8 +59,8 @@ impl Which {
 }
 
 /// `events find`
-pub(crate) async fn find(client: &Client, by: &str, value: &str) -> anyhow::Result<Said> {
-    let answer = client.post("/v1/events/find", &json!({ "by": by, "value": value })).await?;
+pub(crate) async fn find(client: &Client, by: &str, value: &str, asker: &str) -> anyhow::Result<Said> {
+    let answer = client.post("/v1/events/find", &json!({ "by": by, "value": value, "asker": asker })).await?;
     if rows(&answer["found"]).is_empty() {
         let why = anyhow!("no event is known by this {}", by.replace('_', " "));
         return Ok(Said::failed(answer, why));

@@ -304,3 +304,25 @@ fn a_cause_is_told_once() {
         anyhow::Error::new(BuildError::Storage { path: PathBuf::from("/data"), source }).context("cannot start");
     insta::assert_snapshot!(print::chain(&error), @"cannot start: storage directory /data cannot be made: Permission denied (os error 13)");
 }
+
+#[tokio::test]
+async fn a_report_is_a_table_on_standard_output_or_in_a_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let office = Office::open();
+    let client = desk(&office);
+    office.plan(3, "welcome", waiting(WaitReason::ContactUnknown)).await;
+    text(&client, &["notifications", "cancel", "--all"]).await;
+    let day = ["report", "outcomes", "--day", "2026-10-27"];
+    let head = "day,org,template,channel,sender,provider,outcome,reason,messages,segments";
+    let row = "2026-10-27,41007,welcome,email,,,cancelled,,1,0";
+    assert_eq!(text(&client, &day).await, format!("{head}\n{row}\n"));
+    let file = office.storage().join("report.jsonl");
+    let path = file.display().to_string();
+    let said = text(&client, &[&day[..], &["--format", "jsonl", "--out", &path]].concat()).await;
+    assert_eq!(said, format!("1 row in {path}"));
+    let line: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!((&line["outcome"], &line["messages"]), (&json!("cancelled"), &json!(1)));
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o137, 0);
+    let said = refused(&client, &["report", "outcomes", "--day", "yesterday"]).await;
+    assert!(said.contains("expected a date"), "{said}");
+}

@@ -14,8 +14,8 @@ use super::settings::{Settings, at};
 use super::signed;
 use super::value::parse_mailbox;
 use super::{
-    Admin, Allow, Config, Encoding, Hmac, HmacAlgorithm, InboundPii, Intake, Keys, Log, Org, Relay, Sender, Source,
-    Storage, Templates, TlsFiles,
+    Access, Admin, Allow, Config, DailyFeed, Encoding, Feed, Hmac, HmacAlgorithm, InboundPii, Intake, Keys, Log, Org,
+    Relay, Sender, Source, Storage, TableFormat, Templates, TlsFiles, Token, WebhookFeed,
 };
 use crate::clock::Time;
 use crate::id::{Category, OrgId, SenderRole, TemplateId};
@@ -35,9 +35,9 @@ pub(super) fn config(settings: &Settings, secrets: &Secrets) -> Option<Config> {
         })?,
         admin: Admin {
             listen: settings.address(&at(&["admin", "listen"]))?,
-            token_sha256: secrets
-                .one(&at(&["admin", "token_sha256"]))
-                .map(|digest| digest.expose_secret().to_ascii_lowercase()),
+            tokens: each(settings, &["admin", "token"], |name, place| {
+                Some((name.parse().ok()?, token(settings, secrets, place)?))
+            })?,
             socket: settings.path(&at(&["admin", "socket"])).unwrap_or_else(|| storage.dir.join("admin.sock")),
         },
         storage,
@@ -48,11 +48,54 @@ pub(super) fn config(settings: &Settings, secrets: &Secrets) -> Option<Config> {
             Some((name.parse().ok()?, outgoing::provider(settings, secrets, place)?))
         })?,
         channels: outgoing::channels(settings)?,
+        feed: feed(settings, secrets)?,
         log: Log {
             filter: settings.text(&at(&["log", "filter"]))?.to_owned(),
             json: settings.text(&at(&["log", "format"]))? == "json",
         },
     })
+}
+
+fn token(settings: &Settings, secrets: &Secrets, place: &KeyPath) -> Option<Token> {
+    let hashes = secrets.all(&join(place, "sha256")).iter();
+    let words = settings.parsed_items::<String>(&join(place, "scopes"))?;
+    Some(Token {
+        sha256: hashes.map(|hash| hash.expose_secret().to_ascii_lowercase()).collect(),
+        scopes: words.iter().map(|word| Access::of(word)).collect::<Option<_>>()?,
+        not_after: settings.parsed::<jiff::Timestamp>(&join(place, "not_after")).map(Time::from),
+    })
+}
+
+fn feed(settings: &Settings, secrets: &Secrets) -> Option<Feed> {
+    let key = |name: &str| at(&["feed", name]);
+    let daily = |dir| {
+        Some(DailyFeed {
+            dir,
+            at: jiff::civil::Time::strptime("%H:%M", settings.text(&key("at"))?).ok()?,
+            keep: settings.span(&key("keep"))?,
+            unreachable: settings.flag(&key("unreachable"))?,
+            format: TableFormat::of(settings.text(&key("format"))?)?,
+        })
+    };
+    let daily = match settings.path(&key("dir")) {
+        Some(dir) => Some(daily(dir)?),
+        None => None,
+    };
+    let key = |name: &str| at(&["feed", "webhook", name]);
+    let webhook = |url: &str| {
+        Some(WebhookFeed {
+            url: url.to_owned(),
+            secrets: secrets.all(&key("secret")).to_vec(),
+            events: settings.parsed_items(&key("events"))?,
+            timeout: settings.span(&key("timeout"))?,
+            ca_file: settings.path(&key("ca_file")),
+        })
+    };
+    let webhook = match settings.text(&key("url")) {
+        Some(url) => Some(webhook(url)?),
+        None => None,
+    };
+    Some(Feed { daily, webhook })
 }
 
 /// Builds every named table below a place.

@@ -14,6 +14,7 @@ use super::settings::{Settings, at};
 use super::value::format_duration;
 
 mod doors;
+mod feeds;
 mod orgs;
 mod providers;
 mod signatures;
@@ -38,6 +39,7 @@ pub(super) fn run(settings: &Settings, secrets: &Secrets, report: &mut Report) {
     doors::check(&mut check);
     orgs::check(&mut check);
     providers::check(&mut check);
+    feeds::check(&mut check);
 }
 
 impl Check<'_> {

@@ -57,8 +57,8 @@ pub(super) enum Kind {
     Paths,
     /// A JSON pointer (RFC 6901).
     Pointer,
-    /// 64 hexadecimal digits.
-    Digest,
+    /// 64 hexadecimal digits, or a list of one or two of them.
+    Digests,
     /// ISO 4217.
     Currency,
     /// An IANA time zone that the bundled database knows.
@@ -67,6 +67,8 @@ pub(super) enum Kind {
     Locale,
     /// A point in time with its offset.
     Instant,
+    /// A time of the day, to the minute.
+    TimeOfDay,
     /// `external_id:GT0042`.
     AliasText,
     /// Directives of a log filter.
@@ -177,11 +179,12 @@ impl Kind {
             Self::Path => "a path".into(),
             Self::Paths => "a path, or a list of one or two paths".into(),
             Self::Pointer => "a JSON pointer such as \"/messages/0/id\"".into(),
-            Self::Digest => "the 64 hexadecimal digits of a SHA-256".into(),
+            Self::Digests => "the 64 hexadecimal digits of a SHA-256, or a list of one or two of them".into(),
             Self::Currency => "a currency code of three capital letters such as \"INR\"".into(),
             Self::Zone => "an IANA time zone such as \"Asia/Kolkata\"".into(),
             Self::Locale => "a language tag such as \"en-IN\"".into(),
             Self::Instant => "a time with its offset such as 2027-01-01T00:00:00Z".into(),
+            Self::TimeOfDay => "a time of the day such as \"02:00\"".into(),
             Self::AliasText => {
                 format!("an identifier as `kind:value`, the kind one of {}", ALIAS_KINDS.join(", ")).into()
             }
@@ -207,6 +210,10 @@ impl Kind {
             (Self::Secrets | Self::Paths, ValueKind::Array(items)) => {
                 (1..=2).contains(&items.len())
                     && items.iter().all(|item| matches!(&item.kind, ValueKind::String(text) if is_line(text)))
+            }
+            (Self::Digests, ValueKind::Array(items)) => {
+                (1..=2).contains(&items.len())
+                    && items.iter().all(|item| matches!(&item.kind, ValueKind::String(text) if is_digest(text)))
             }
             (_, ValueKind::String(text)) => self.fits_text(text),
             _ => false,
@@ -237,11 +244,12 @@ impl Kind {
             Self::Mailbox => parse_mailbox(text).is_ok(),
             Self::Network => text.parse::<super::Network>().is_ok(),
             Self::Pointer => text.starts_with('/') && is_line(text),
-            Self::Digest => text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()),
+            Self::Digests => is_digest(text),
             Self::Currency => text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase()),
             Self::Zone => jiff::tz::TimeZone::get(text).is_ok(),
             Self::Locale => is_locale(text),
             Self::Instant => text.parse::<jiff::Timestamp>().is_ok(),
+            Self::TimeOfDay => text.len() == 5 && jiff::civil::Time::strptime("%H:%M", text).is_ok(),
             Self::AliasText => text
                 .split_once(':')
                 .is_some_and(|(kind, value)| ALIAS_KINDS.contains(&kind) && !value.trim().is_empty() && is_line(value)),
@@ -266,7 +274,7 @@ impl Kind {
                     .map(|t| of.by_environment(t, origin))
                     .collect(),
             ),
-            Self::Paths if text.contains(',') => ValueKind::Array(
+            Self::Paths | Self::Digests if text.contains(',') => ValueKind::Array(
                 text.split(',').map(|t| Value::new(Some(origin), ValueKind::String(t.trim().to_owned()))).collect(),
             ),
             _ => plain(),
@@ -300,6 +308,11 @@ impl Kind {
             _ => None,
         }
     }
+}
+
+/// The digest of a SHA-256 in hexadecimal.
+pub(super) fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// The replacement character stands for bytes of a variable that were not UTF-8.

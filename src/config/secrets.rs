@@ -19,7 +19,7 @@ const MAX_FILE_BYTES: u64 = 64 * 1024;
 /// Below this a secret can be guessed.
 const WEAK_BELOW: usize = 16;
 
-/// All secrets by the place of their key without `_file`. More than one value only for headers and signatures.
+/// All secrets by the place of their key without `_file`. More than one value only for headers, signatures, tokens and the webhook.
 pub(super) struct Secrets(BTreeMap<KeyPath, Vec<SecretString>>);
 
 impl Secrets {
@@ -33,7 +33,11 @@ impl Secrets {
             let hmac = join(&place, "hmac");
             reading.one(&join(&hmac, "secret"), &join(&hmac, "secret_file"));
         }
-        reading.one(&at(&["admin", "token_sha256"]), &at(&["admin", "token_sha256_file"]));
+        for token in settings.names(&at(&["admin", "token"])) {
+            let place = at(&["admin", "token", &token]);
+            reading.one(&join(&place, "sha256"), &join(&place, "sha256_file"));
+        }
+        reading.one(&at(&["feed", "webhook", "secret"]), &at(&["feed", "webhook", "secret_file"]));
         for provider in settings.names(&at(&["provider"])) {
             let place = at(&["provider", &provider]);
             reading.one(&join(&place, "password"), &join(&place, "password_file"));

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::access::Token;
 use super::{ChannelConfig, Hmac, Network};
 use crate::clock::Time;
-use crate::id::{Category, Channel, Namespace, OrgId, SenderRole, TemplateId};
+use crate::id::{Category, Channel, Namespace, OrgId, SenderRole, TemplateId, TokenName};
 use crate::message::Mailbox;
 use crate::policy::Mode;
 
@@ -97,8 +98,8 @@ pub enum InboundPii {
 pub struct Admin {
     /// `listen = "127.0.0.1:8081"`
     pub listen: SocketAddr,
-    /// `token_sha256 = "…"`: hex SHA-256 of the bearer token; without it only the probes and the local socket answer.
-    pub token_sha256: Option<String>,
+    /// `[admin.token.<name>]`: who may ask over TCP, and what; without any only the probes and the local socket answer.
+    pub tokens: BTreeMap<TokenName, Token>,
     /// `socket`: path of the local socket; default `<storage.dir>/admin.sock`.
     pub socket: PathBuf,
 }

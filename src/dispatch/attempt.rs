@@ -6,13 +6,24 @@
 use crate::clock::Time;
 use crate::config::AmbiguousPolicy;
 use crate::id::{Channel, ProviderId};
-use crate::ledger::{DeadReason, Happening, Hold, Notification, State};
+use crate::ledger::{DeadReason, Happening, Hold, Notification, SentAs, State};
+use crate::message::Body;
 use crate::policy::WaitReason;
 use crate::policy::retry::next_wait;
 use crate::provider::{Outcome, Permit};
+use crate::template::segments;
 
 use super::verdict::Ready;
 use super::{DispatchError, Dispatcher};
+
+/// What a report or an invoice asks of an attempt later, when the message is long gone.
+fn sent_as(ready: &Ready) -> SentAs {
+    let (sender, segments) = match &ready.message.body {
+        Body::Email(mail) => (mail.from.address.clone(), None),
+        Body::Sms(sms) => (sms.sender.clone(), Some(segments::billed(&sms.text))),
+    };
+    SentAs { provider: ready.provider.clone(), sender, segments }
+}
 
 impl Dispatcher {
     /// Records the attempt, makes it, records what came of it.
@@ -26,6 +37,7 @@ impl Dispatcher {
         open.attempts += 1;
         // The first attempt fixes the channel: what may have gone by one way must not go by another.
         open.channels = vec![ready.channel];
+        open.sent_as = Some(sent_as(&ready));
         open.state = State::Attempting { channel: ready.channel, provider: ready.provider.clone(), since };
         let line = Happening::Attempt {
             number: open.attempts,
@@ -63,9 +75,9 @@ impl Dispatcher {
                 let state = self.retry(open, channel, at, &code, retry_after);
                 (state, Happening::Transient { code }, "transient")
             }
-            Outcome::Permanent { code, .. } => {
+            Outcome::Permanent { code, bad_address } => {
                 let reason = DeadReason::Refused { code: code.clone() };
-                (State::DeadLetter { reason, at }, Happening::Permanent { code }, "permanent")
+                (State::DeadLetter { reason, at }, Happening::Permanent { code, bad_address }, "permanent")
             }
             Outcome::Misconfigured { code } => {
                 tracing::error!(provider.id = %provider, reply.code = %code,

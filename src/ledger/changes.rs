@@ -1,7 +1,7 @@
 //! Everything that one atomic batch shall change, and how it becomes sealed operations.
 //!
 //! Promises: what a caller says is kept typed until it is committed; sealing happens on the caller's side, so that the
-//! committer only writes; adding an event or a notification that is stored already changes nothing, so that planning
+//! committer only writes (but for lines of the log of outcomes, which have their number only there); adding an event or a notification that is stored already changes nothing, so that planning
 //! again after a crash is harmless.
 //! Never: an operation whose value is not sealed or empty.
 
@@ -16,7 +16,10 @@ use super::footprint::Footprint;
 use super::key::{self, Key, Space};
 use super::lease::Pins;
 use super::store::Store;
-use super::{EventRecord, FindBy, LedgerError, Notification, Quarantined, TimelineEntry, find_hash, record};
+use super::{
+    EventRecord, FindBy, LedgerError, Notification, OutcomeRecord, Quarantined, TimelineEntry, find_hash, outcome,
+    record,
+};
 
 /// Everything that one atomic batch shall change. Sealing happens when it is committed.
 #[derive(Default)]
@@ -106,6 +109,8 @@ pub(super) enum Note {
 pub(super) struct Prepared {
     pub(super) ops: Vec<Op>,
     pub(super) notes: Vec<Note>,
+    /// Lines for the log of outcomes, which the committer numbers.
+    pub(super) outcomes: Vec<OutcomeRecord>,
     /// Highest timeline number used, 0 if none.
     pub(super) timeline_number: u64,
     /// Keeps the leases of everything it updates until it has landed.
@@ -162,6 +167,24 @@ impl Changes {
             .collect()
     }
 
+    /// What the log of outcomes learns: the lines about notifications that change in this batch.
+    fn outcomes(&self) -> Vec<OutcomeRecord> {
+        let mut lines: BTreeMap<NotificationId, Vec<&TimelineEntry>> = BTreeMap::new();
+        for change in &self.0 {
+            if let Change::Timeline(_, entry @ TimelineEntry { notification: Some(id), .. }) = change {
+                lines.entry(*id).or_default().push(entry);
+            }
+        }
+        let of_update = |change: &Change| match change {
+            Change::Update(_, _, new) => {
+                let lines = lines.get(&new.id).map_or(&[][..], Vec::as_slice);
+                outcome::outcomes(new, lines.iter().copied())
+            }
+            _ => Vec::new(),
+        };
+        self.0.iter().flat_map(of_update).collect()
+    }
+
     /// Seals everything.
     pub(super) fn prepare(self, cx: &Context<'_>) -> Result<Prepared, LedgerError> {
         let mut prepared = Prepared::default();
@@ -174,6 +197,7 @@ impl Changes {
                 found.entry(record.event.key).or_default().extend(people.map(|alias| alias.hash));
             }
         }
+        prepared.outcomes = self.outcomes();
         let none = BTreeSet::new();
         let mut cursor = cx.cursor;
         for change in self.0 {

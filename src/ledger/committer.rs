@@ -17,7 +17,7 @@ use super::health::Pulse;
 use super::key::{self, Key, Space};
 use super::lease::Places;
 use super::store::Store;
-use super::{Delivery, LedgerError, record};
+use super::{Delivery, LedgerError, OutcomePlace, OutcomeRecord, record};
 
 /// Commands that may wait for the committer; senders beyond wait in their own tasks.
 pub(super) const WAITING_COMMANDS: usize = 1024;
@@ -40,6 +40,8 @@ pub(super) struct Shared {
     pub(super) places: Arc<Places>,
     pub(super) pulse: Arc<Pulse>,
     pub(super) head: watch::Sender<DeliverySeq>,
+    /// The last durable place in the log of outcomes.
+    pub(super) logged: watch::Sender<OutcomePlace>,
     pub(super) cursor: AtomicU64,
     #[cfg(test)]
     pub(super) hooks: Hooks,
@@ -66,6 +68,7 @@ struct Batch {
     bytes: usize,
     commands: usize,
     timeline_number: u64,
+    logged: Option<OutcomePlace>,
 }
 
 pub(super) struct Committer {
@@ -73,6 +76,7 @@ pub(super) struct Committer {
     shared: Arc<Shared>,
     commands: mpsc::Receiver<Command>,
     head: DeliverySeq,
+    logged: OutcomePlace,
     timeline_number: u64,
 }
 
@@ -83,8 +87,8 @@ impl Committer {
         commands: mpsc::Receiver<Command>,
         timeline_number: u64,
     ) -> Self {
-        let head = *shared.head.borrow();
-        Self { store, shared, commands, head, timeline_number }
+        let (head, logged) = (*shared.head.borrow(), *shared.logged.borrow());
+        Self { store, shared, commands, head, logged, timeline_number }
     }
 
     /// Runs until every sender is gone or the ledger closes and nothing waits any more.
@@ -141,12 +145,26 @@ impl Committer {
                 batch.bytes += prepared.bytes();
                 batch.timeline_number = batch.timeline_number.max(prepared.timeline_number);
                 batch.ops.extend(prepared.ops.into_iter().map(|(space, key, value)| ((space, key), value)));
+                for outcome in prepared.outcomes {
+                    self.log(batch, &outcome);
+                }
                 batch.notes.extend(prepared.notes);
                 batch.pins.extend(prepared.pins);
                 batch.replies.extend(reply);
             }
         }
         batch.commands += 1;
+    }
+
+    /// Numbers a line of the log of outcomes: here, where the order is that of the commits.
+    fn log(&mut self, batch: &mut Batch, outcome: &OutcomeRecord) {
+        self.logged.number += 1;
+        self.logged.time = self.logged.time.max(outcome.at.as_millis());
+        let key = key::outcome(self.logged);
+        let sealed = self.store.seal(Space::Outcomes, &key, &record::outcome(outcome));
+        batch.bytes += sealed.len();
+        batch.ops.insert((Space::Outcomes, key), Some(sealed));
+        batch.logged = Some(self.logged);
     }
 
     fn commit(&mut self, mut batch: Batch) {
@@ -196,6 +214,9 @@ impl Committer {
         drop(batch.pins);
         if !batch.appends.is_empty() {
             self.shared.head.send_replace(self.head);
+        }
+        if let Some(place) = batch.logged {
+            self.shared.logged.send_replace(place);
         }
         // A caller that has gone away does not change what is durable.
         batch.appends.into_iter().for_each(|(seq, reply)| _ = reply.send(Ok(seq)));

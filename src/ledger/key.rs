@@ -8,7 +8,7 @@ use crate::clock::Time;
 use crate::id::{DeliverySeq, EventKey, KeyedHash, NotificationId};
 use crate::policy::WaitReason;
 
-use super::FindBy;
+use super::{FindBy, OutcomePlace};
 
 /// A keyspace. The discriminant indexes the store's handles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,10 +22,11 @@ pub(super) enum Space {
     Index,
     Quarantine,
     Meta,
+    Outcomes,
 }
 
 impl Space {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Journal,
         Self::Events,
         Self::Notifications,
@@ -34,6 +35,7 @@ impl Space {
         Self::Index,
         Self::Quarantine,
         Self::Meta,
+        Self::Outcomes,
     ];
 
     /// Name on disk, in the associated data of every sealed value, and in metrics. Never renamed.
@@ -47,6 +49,7 @@ impl Space {
             Self::Index => "index",
             Self::Quarantine => "quarantine",
             Self::Meta => "meta",
+            Self::Outcomes => "outcomes",
         }
     }
 
@@ -54,7 +57,7 @@ impl Space {
     pub(super) fn memtable_bytes(self) -> u64 {
         const MIB: u64 = 1 << 20;
         match self {
-            Self::Quarantine | Self::Meta | Self::Queue => 4 * MIB,
+            Self::Quarantine | Self::Meta | Self::Queue | Self::Outcomes => 4 * MIB,
             _ => 8 * MIB,
         }
     }
@@ -237,6 +240,19 @@ pub(super) fn read_late(key: &[u8]) -> Option<(Time, EventKey)> {
     Some((from_ordered(*at), EventKey(KeyedHash(rest.try_into().ok()?))))
 }
 
+/// The log of outcomes.
+pub(super) fn outcome(place: OutcomePlace) -> Key {
+    join(&[&ordered(Time::from_millis(place.time)), &place.number.to_be_bytes()])
+}
+/// First possible key of the log at or after a time.
+pub(super) fn outcomes_from(at: Time) -> Key {
+    ordered(at).to_vec()
+}
+pub(super) fn read_outcome(key: &[u8]) -> Option<OutcomePlace> {
+    let (time, rest) = key.split_first_chunk::<8>()?;
+    Some(OutcomePlace { time: from_ordered(*time).as_millis(), number: u64::from_be_bytes(rest.try_into().ok()?) })
+}
+
 /// First key after all keys that begin with `prefix`.
 pub(super) fn after_prefix(prefix: &[u8]) -> Key {
     let mut key = prefix.to_vec();
@@ -322,6 +338,14 @@ mod tests {
         }
 
         #[test]
+        fn keys_of_the_log_sort_as_places_do_and_can_be_taken_apart(a: i64, b: i64, x: u64, y: u64) {
+            let (left, right) = (OutcomePlace { time: a, number: x }, OutcomePlace { time: b, number: y });
+            prop_assert_eq!(outcome(left).cmp(&outcome(right)), left.cmp(&right));
+            prop_assert_eq!(read_outcome(&outcome(left)), Some(left));
+            prop_assert!(outcomes_from(Time::from_millis(a)) <= outcome(left));
+        }
+
+        #[test]
         fn held_and_open_keys_stay_in_their_lanes(group: [u8; 16], due: i64, id: [u8; 16]) {
             let held_key = held(KeyedHash(group), Time::from_millis(due), NotificationId(id));
             prop_assert!(held_key.starts_with(&held_group(KeyedHash(group))));
@@ -335,7 +359,7 @@ mod tests {
         #[test]
         fn taking_any_bytes_apart_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             let _ = (read_seq(&bytes), read_id(&bytes), read_event(&bytes), read_timed(&bytes));
-            let _ = (read_waits(&bytes), read_received(&bytes), read_late(&bytes));
+            let _ = (read_waits(&bytes), read_received(&bytes), read_late(&bytes), read_outcome(&bytes));
         }
     }
 

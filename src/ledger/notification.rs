@@ -10,6 +10,8 @@ use crate::event::{Role, Subject};
 use crate::id::{Category, Channel, EventKey, NotificationId, OrgId, ProviderId, RuleId, TemplateId};
 use crate::policy::{SuppressReason, WaitReason};
 
+use super::SentAs;
+
 /// The durable intent to tell one person one thing.
 #[derive(Clone)]
 pub struct Notification {
@@ -51,6 +53,8 @@ pub struct Notification {
     pub attempts: u32,
     /// The provider that refused us, while it waits for that one's configuration to be mended.
     pub refused_by: Option<ProviderId>,
+    /// How the last attempt was made; none before the first, and in records older than this field.
+    pub sent_as: Option<SentAs>,
     /// True once a person released it from the brake: it does not count again.
     pub brake_released: bool,
     /// Where it stands.

@@ -22,7 +22,7 @@ use super::lease::Places;
 use super::places;
 use super::retention::Retention;
 use super::store::{Direction, Found, Store};
-use super::{Inner, Ledger, LedgerError, LedgerOptions, record};
+use super::{Inner, Ledger, LedgerError, LedgerOptions, OutcomePlace, record};
 
 /// Version of all shapes of keys and records together.
 const FORMAT_VERSION: u32 = 1;
@@ -52,6 +52,7 @@ impl Ledger {
             places: queue,
             pulse: Pulse::new(options.stuck_after, metrics),
             head: watch::Sender::new(head),
+            logged: watch::Sender::new(last_logged(&store)?),
             cursor: AtomicU64::new(cursor.0),
             #[cfg(test)]
             hooks: Default::default(),
@@ -120,6 +121,16 @@ fn journal_borders(store: &Store) -> Result<(DeliverySeq, DeliverySeq), LedgerEr
     // From the cursor on: what lies before it are removed deliveries.
     let last = edge(Space::Journal, DeliverySeq(cursor.0 + 1), Direction::Down)?.unwrap_or_default();
     Ok((cursor, last.max(cursor).max(quarantined)))
+}
+
+/// The end of the log of outcomes. Its last line is never removed.
+fn last_logged(store: &Store) -> Result<OutcomePlace, LedgerError> {
+    let mut last = OutcomePlace::default();
+    store.keys(Space::Outcomes, .., Direction::Down, |key| {
+        last = key::read_outcome(key).unwrap_or_default();
+        false
+    })?;
+    Ok(last)
 }
 
 fn last_timeline_number(store: &Store) -> Result<u64, LedgerError> {

@@ -15,7 +15,9 @@ use crate::id::{
     Category, Channel, DeliverySeq, EventKey, KeyedHash, NotificationId, OrgId, ProviderId, RuleId, SourceId,
 };
 
-use super::{Delivery, EventRecord, FindBy, Notification, Quarantined, State, TimelineEntry, key};
+use super::{
+    Delivery, EventRecord, FindBy, Notification, OutcomeRecord, Quarantined, SentAs, State, TimelineEntry, key,
+};
 
 /// The one version so far.
 const VERSION: u8 = 1;
@@ -159,6 +161,8 @@ struct NotificationHeader {
     brake_released: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refused_by: Option<ProviderId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sent_as: Option<SentAs>,
     state: State,
 }
 
@@ -184,6 +188,7 @@ pub(super) fn notification(n: &Notification) -> Plain {
         attempts: n.attempts,
         brake_released: n.brake_released,
         refused_by: n.refused_by.clone(),
+        sent_as: n.sent_as.clone(),
         state: n.state.clone(),
     };
     frame(&header, &[])
@@ -212,6 +217,7 @@ pub(super) fn read_notification(plain: &[u8]) -> Result<Notification, Unreadable
         attempts: n.attempts,
         brake_released: n.brake_released,
         refused_by: n.refused_by,
+        sent_as: n.sent_as,
         state: n.state,
     })
 }
@@ -220,6 +226,13 @@ pub(super) fn timeline(entry: &TimelineEntry) -> Plain {
     frame(entry, &[])
 }
 pub(super) fn read_timeline(plain: &[u8]) -> Result<TimelineEntry, Unreadable> {
+    Ok(unframe(plain)?.0)
+}
+
+pub(super) fn outcome(outcome: &OutcomeRecord) -> Plain {
+    frame(outcome, &[])
+}
+pub(super) fn read_outcome(plain: &[u8]) -> Result<OutcomeRecord, Unreadable> {
     Ok(unframe(plain)?.0)
 }
 

@@ -18,7 +18,7 @@ use super::footprint::Footprint;
 use super::key::{self, Key, Space};
 use super::lease::LeaseGuard;
 use super::store::{Direction, Found, Store};
-use super::{FindBy, Inner, Ledger, LedgerError, record};
+use super::{FindBy, Inner, Ledger, LedgerError, OutcomePlace, record};
 
 /// Events in one batch: some hundred removals.
 const EVENTS: usize = 32;
@@ -31,11 +31,13 @@ pub(super) struct Retention {
     late_from: Key,
     /// The quarantined deliveries up to here are gone or were looked at.
     quarantine_after: Option<DeliverySeq>,
+    /// The lines of the log of outcomes up to here are gone.
+    pub(super) outcomes_after: Option<OutcomePlace>,
 }
 
 impl Retention {
     pub(super) fn new(at: (Time, EventKey)) -> Self {
-        Self { at, late_from: key::late_start(), quarantine_after: None }
+        Self { at, late_from: key::late_start(), quarantine_after: None, outcomes_after: None }
     }
 }
 

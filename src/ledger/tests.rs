@@ -19,6 +19,7 @@ mod events;
 mod faults;
 mod journal;
 mod model;
+mod outcomes;
 mod queue;
 
 /// A made-up person, never to be seen on disk.
@@ -132,6 +133,7 @@ fn notification(n: u8, state: State) -> Notification {
         attempts: 2,
         brake_released: false,
         refused_by: None,
+        sent_as: None,
         state,
     }
 }

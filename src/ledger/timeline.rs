@@ -78,6 +78,9 @@ pub enum Happening {
     },
     Permanent {
         code: String,
+        /// The provider says that the address is at fault.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        bad_address: bool,
     },
     Misconfigured {
         code: String,

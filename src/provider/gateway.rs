@@ -13,7 +13,8 @@ use secrecy::SecretString;
 use tokio::time::{Instant, timeout_at};
 
 use super::breaker::Health;
-use super::{Outcome, Report, Verdict, tls};
+use super::http::{self, ClientError};
+use super::{Outcome, Report, Verdict};
 use crate::clock::{Clock, Time};
 use crate::config;
 use crate::id::NotificationId;
@@ -52,30 +53,17 @@ impl Gateway {
     /// Connects to nothing; all faults of the declaration go to the report.
     pub(super) fn build(config: &config::HttpSms, slots: usize, clock: Clock, report: &mut Report<'_>) -> Option<Self> {
         let declared = declared::check(config, report)?;
-        let mut builder = Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .referer(false)
-            .http1_only()
-            .user_agent("sealpost")
-            .pool_max_idle_per_host(slots)
-            // Shorter than servers keep theirs (Node: 5 s): a request that meets a closing connection is `Ambiguous`.
-            .pool_idle_timeout(Duration::from_secs(4))
-            // Less than the whole, so that a timeout of the connection is told from one of the answer.
-            .connect_timeout((config.timeout / 2).min(Duration::from_secs(10)));
-        // reqwest sets up TLS even for plain HTTP to this machine, where the platform's roots may be absent.
         let https = declared.url.scheme() == "https";
-        match if https { tls::client(config.ca_file.as_deref()) } else { tls::nobody() } {
-            Ok(tls) => builder = builder.tls_backend_preconfigured(tls),
-            Err(error) => {
+        let client = match http::client(https, config.ca_file.as_deref(), config.timeout, slots) {
+            Ok(client) => client,
+            Err(ClientError::Tls(error)) => {
                 report.tls_fault(&error);
                 return None;
             }
-        }
-        let Ok(client) = builder.build() else {
-            report.fault("url", "needs an HTTP client that cannot be built", "check the system's certificates");
-            return None;
+            Err(ClientError::Client) => {
+                report.fault("url", "needs an HTTP client that cannot be built", "check the system's certificates");
+                return None;
+            }
         };
         Some(Self {
             client,
@@ -159,7 +147,7 @@ fn code(error: RenderError) -> String {
 }
 
 /// Seconds or an HTTP date (RFC 9110 section 10.2.3), bounded.
-fn retry_after(text: &str, now: Time) -> Option<Duration> {
+pub(super) fn retry_after(text: &str, now: Time) -> Option<Duration> {
     let wait = match text.trim().parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => Time::from(jiff::fmt::rfc2822::parse(text).ok()?.timestamp()).since(now),

@@ -5,6 +5,8 @@
 //! National shift tables are not counted on: gateways offer them only as options.
 //! Never: a change to the text.
 
+use crate::personal::Personal;
+
 const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
 const EXTENSION: &str = "^{}\\[~]|€\u{c}";
 
@@ -54,6 +56,11 @@ pub fn count(text: &str) -> Segments {
         used += cost;
     }
     Segments { encoding, count, units, forced_by }
+}
+
+/// How many messages the text of a message is billed as.
+pub fn billed(text: &Personal) -> u32 {
+    u32::try_from(count(text.expose()).count).unwrap_or(u32::MAX)
 }
 
 /// Septets of a character; `None` outside the alphabet.

@@ -7,8 +7,8 @@
 use serde_json::{Value, json};
 
 use super::record::Person;
-use super::{ContactId, Vault, VaultError};
-use crate::event::{Alias, AliasKind, alias_hash};
+use super::{ContactId, Resolution, Vault, VaultError};
+use crate::event::{Alias, AliasKind, Subject, alias_hash};
 use crate::id::Namespace;
 use crate::personal::Personal;
 
@@ -53,6 +53,36 @@ impl Vault {
     /// A person's identifiers: kind, the identifier where it was told, its keyed hash.
     pub fn identifiers_json(&self, id: ContactId) -> Result<Option<Value>, VaultError> {
         Ok(self.0.store.person(id)?.as_ref().map(|person| Value::Array(identifiers(person))))
+    }
+
+    /// What the brand and Capillary know somebody by: `external_id` and `customer_id`, each a text or null. Where the vault leads to nobody
+    /// it is what the event said; `None` if that is nothing.
+    pub fn brand_ids(&self, subject: &Subject) -> Result<Option<Value>, VaultError> {
+        let store = &self.0.store;
+        let mut people = Vec::new();
+        for alias in subject.aliases.iter().filter(|alias| alias.kind.is_unique()) {
+            people.extend(store.link(alias.hash)?.map(|link| link.id));
+        }
+        if people.is_empty()
+            && let Resolution::Known(id) = self.who(&subject.aliases)?
+        {
+            people.push(id);
+        }
+        let (mut external, mut customer) = (None, None);
+        for id in people {
+            let Some(person) = store.person(id)? else { continue };
+            let told = |kind| {
+                let entry = person.aliases.iter().find(|entry| entry.kind == kind && entry.raw.is_some())?;
+                entry.raw.as_ref().map(|raw| raw.0.expose().to_owned())
+            };
+            external = external.or_else(|| told(AliasKind::ExternalId));
+            customer = customer.or_else(|| told(AliasKind::CustomerId));
+        }
+        let own = |id: &Option<Personal>| id.as_ref().map(|id| id.expose().to_owned());
+        let external = external.or_else(|| own(&subject.external_id));
+        let customer = customer.or_else(|| own(&subject.customer_id));
+        let is_known = external.is_some() || customer.is_some();
+        Ok(is_known.then(|| json!({ "external_id": external, "customer_id": customer })))
     }
 
     /// Every form in which the index may hold it: as the contact's own, and as events wrote it.

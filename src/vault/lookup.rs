@@ -20,6 +20,11 @@ impl Vault {
     /// has, and if that person does not bear another customer id or external id than the one given: the wife
     /// must not get her husband's message because they share a phone.
     pub fn resolve(&self, _namespace: &Namespace, aliases: &[Alias]) -> Result<Resolution, VaultError> {
+        self.who(aliases)
+    }
+
+    /// The same: hashes of aliases have their namespace in them.
+    pub(super) fn who(&self, aliases: &[Alias]) -> Result<Resolution, VaultError> {
         let store = &self.0.store;
         let (unique, shared): (Vec<Alias>, Vec<Alias>) = aliases.iter().partition(|alias| alias.kind.is_unique());
         for alias in &unique {

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sealpost::sink::sms::{SmsAct, SmsScript};
+use sealpost::sink::sms::{SmsAct, SmsScript, SmsSink};
 use sealpost::sink::smtp::{Act, Phase, SmtpScript};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -282,6 +282,24 @@ async fn look(relay: &Installation, heard: &mut Heard) {
     relay.must(&["quarantine", "show", &seq(2), "--reveal"]);
 }
 
+/// Figures and the list of a day, on the day that it is where the org is and the one before: midnight may pass meanwhile.
+fn report(relay: &Installation, heard: &mut Heard, elsewhere: &Path) {
+    let now = jiff::Timestamp::from_millisecond(now_millis()).expect("a time");
+    let today = now.to_zoned(jiff::tz::TimeZone::get("Asia/Kolkata").expect("a zone")).date();
+    let mut listed = String::new();
+    for day in [today.yesterday().expect("a day"), today].map(|day| day.to_string()) {
+        heard.run_twice(relay, &["report", "outcomes", "--day", &day]);
+        let file = elsewhere.join(format!("unreachable-{day}.csv")).display().to_string();
+        assert!(heard.run(relay, &["report", "unreachable", "--day", &day, "--out", &file]));
+        listed.push_str(&std::fs::read_to_string(file).expect("it was written"));
+    }
+    assert!(listed.contains(EXTERNAL) && listed.contains("address_refused"), "an audited exit: {listed}");
+    for never in [FIRST, LAST, EMAIL, MOBILE] {
+        assert!(!listed.contains(never), "{listed}");
+    }
+    assert!(!heard.run(relay, &["report", "outcomes", "--day", FIRST]));
+}
+
 /// Every file below a directory.
 fn files(dir: &Path, found: &mut Vec<(String, Vec<u8>)>) {
     for entry in std::fs::read_dir(dir).expect("a directory can be listed") {
@@ -311,12 +329,17 @@ async fn a_planted_person_is_found_in_nothing_the_relay_writes_or_says() {
     let needles = needles();
     let refuse = Arc::new(AtomicBool::new(false));
     let (smtp, sms) = scripts(refuse.clone());
+    let receiver = SmsSink::start(SmsScript::new()).await.expect("a receiver of the webhook");
     let setup = Setup {
         smtp,
         sms,
         retry: Some((4, "50ms")),
         text: "id_pointer = \"/id\"\nerror_pointer = \"/code\"\nbreaker_open = \"200ms\"",
-        toml: "[log]\nfilter = \"trace\"\nformat = \"text\"\n".into(),
+        toml: format!(
+            "[log]\nfilter = \"trace\"\nformat = \"text\"\n[feed.webhook]\nurl = \"{}/hook\"\n\
+             secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n",
+            receiver.url()
+        ),
         ..Setup::default()
     };
     let mut relay = Installation::new(setup).await;
@@ -352,12 +375,16 @@ async fn a_planted_person_is_found_in_nothing_the_relay_writes_or_says() {
     relay.start().await;
     load(&relay, &mut heard, elsewhere.path());
     look(&relay, &mut heard).await;
+    report(&relay, &mut heard, elsewhere.path());
     assert!(heard.run(&relay, &["vault", "delete", &format!("external_id:{EXTERNAL}")]));
     assert_eq!(heard.deliver(&relay, "erased", KEY, &event("pointsIssued", "erased", &points)).await, 200);
     relay.settled("erased").await;
     assert!(relay.terminate().await.success());
     assert_clean(&needles, "at rest", &relay);
 
+    let posts = receiver.messages();
+    assert!(posts.len() > 1, "the webhook told what happened");
+    heard.0.extend(posts.into_iter().map(|post| ("webhook".to_owned(), post.body)));
     for (what, said) in &heard.0 {
         let traces = needles.find(said);
         assert!(traces.is_empty(), "{what} said {traces:?}: {}", String::from_utf8_lossy(said));
@@ -379,6 +406,7 @@ async fn a_planted_person_is_found_in_nothing_the_relay_writes_or_says() {
         r#""action":"vault.put""#,
         r#""action":"vault.list.finish""#,
         r#""action":"vault.delete""#,
+        r#""action":"report.unreachable""#,
         r#""who":"local socket uid "#,
         r#""who":"own process uid "#,
     ] {

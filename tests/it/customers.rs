@@ -1,9 +1,7 @@
-//! People as a resource, over the admin API, and the description of it.
+//! People as a resource, over the admin API.
 //!
-//! Promises: what `docs/openapi.json` says is what the router answers, no more and no less.
+//! Promises: any call may be repeated. What `docs/openapi.json` says is held to the table of routes in `admin::tests::scopes`.
 //! Never: a person in an answer that is not a `get`.
-
-use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
@@ -151,23 +149,10 @@ async fn coverage_counts_what_the_people_of_recent_events_lack_and_names_nobody(
     assert_eq!(relay.admin("GET", "/v1/vault/coverage?events=2", None).await["events"], 2);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_description_and_the_router_know_the_same_calls() {
-    let relay = Relay::start().await;
+#[test]
+fn every_reference_of_the_description_leads_somewhere() {
     let described: Value = serde_json::from_str(include_str!("../../docs/openapi.json")).expect("it is JSON");
-    let paths = described["paths"].as_object().expect("it has paths");
-    for (path, operations) in paths {
-        let mut known: BTreeSet<String> =
-            relay.methods(&path.replace("{alias}", "card:1")).await.iter().map(|word| word.to_lowercase()).collect();
-        known.remove("head");
-        let told: BTreeSet<String> = operations.as_object().expect("operations").keys().cloned().collect();
-        assert_eq!(known, told, "{path}");
-    }
-    // A router cannot list its paths; its source can.
-    let source = include_str!("../../src/admin.rs");
-    let routed: BTreeSet<&str> =
-        source.split('"').filter(|text| text.starts_with("/v1/customers") || text.starts_with("/v1/vault")).collect();
-    assert_eq!(routed, paths.keys().map(String::as_str).collect::<BTreeSet<_>>());
+    assert!(described["paths"].as_object().is_some_and(|paths| paths.len() > 5), "it has paths");
     assert_every_reference_leads_somewhere(&described, &described);
 }
 

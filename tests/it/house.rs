@@ -15,7 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["config"],
     &["rules", "ledger", "vault", "template", "provider"],
     &["control"],
-    &["intake", "plan"],
+    &["intake", "plan", "feed"],
     &["dispatch"],
     &["app", "admin"],
     &["demo", "bench"],

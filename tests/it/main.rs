@@ -4,6 +4,7 @@
 //! * `support`: a whole relay on loopback, with scriptable catchers;
 //! * `process`: the real binary, with catchers that survive it;
 //! * `pipeline`: webhook in, message out: read this first;
+//! * `feeds`: reports, daily files and the webhook of a whole relay;
 //! * `fixtures`: every documented event through the real intake;
 //! * `outcomes`: every answer a provider can give;
 //! * `crash`: `kill -9` of the real binary;
@@ -20,6 +21,7 @@ mod commands;
 mod crash;
 mod customers;
 mod deploy;
+mod feeds;
 mod fixtures;
 mod house;
 mod orgs;

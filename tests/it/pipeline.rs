@@ -239,9 +239,24 @@ async fn a_second_relay_on_the_same_stores_gets_a_clear_message() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_admin_listener_wants_a_token_and_the_probes_do_not() {
-    let relay = Relay::start().await;
-    let (status, _) = relay.admin_status("GET", "/livez", None).await;
-    assert_eq!(status, 200);
+    // printf %s open-sesame | sha256sum
+    let hash = "d7ecdf25eaf3deba0f2628771dbdd22d4138ab6cf38f91ed02a2ca0dec7c8ab7";
+    let toml = format!("[admin.token.dashboard]\nsha256 = \"{hash}\"\nscopes = [\"read\"]\n");
+    let relay = Relay::with(Setup { toml, ..Setup::default() }).await;
+    let ours = "Authorization: Bearer open-sesame\r\n";
+    for (path, headers, status) in [
+        ("/livez", "", 200),
+        ("/readyz", "", 200),
+        ("/metrics", "", 200),
+        ("/v1/status", "", 401),
+        ("/v1/status", "Authorization: Bearer close-sesame\r\n", 401),
+        ("/v1/status", ours, 200),
+        ("/v1/customers/external_id:GT0042", ours, 403),
+        ("/v1/nothing", "", 401),
+        ("/v1/nothing", ours, 404),
+    ] {
+        assert_eq!(relay.over_tcp(path, headers).await, status, "{path} {headers}");
+    }
     let metrics = relay.admin("GET", "/metrics", None).await;
     assert!(metrics.as_str().is_some_and(|m| m.contains("sealpost_journal_backlog")));
 }

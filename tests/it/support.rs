@@ -39,6 +39,7 @@ pub struct Relay {
     pub sms: SmsSink,
     pub clock: Clock,
     intake: SocketAddr,
+    admin: SocketAddr,
     socket: PathBuf,
     stop: CancellationToken,
     run: Option<JoinHandle<Result<(), RunError>>>,
@@ -189,11 +190,12 @@ impl Relay {
         }
         let house = House::open(config.clone(), clock.clone(), Metrics::new()).unwrap_or_else(|e| panic!("{e}"));
         let app = App::build(house).await.unwrap_or_else(|e| panic!("{e}"));
-        let intake = app.intake_address();
+        let (intake, admin) = (app.intake_address(), app.admin_address());
         let stop = CancellationToken::new();
         #[expect(clippy::disallowed_methods, reason = "the relay as a whole is what a test waits for")]
         let run = tokio::spawn(app.run(stop.clone()));
-        let relay = Self { dir, smtp, sms, clock, intake, socket: config.admin.socket.clone(), stop, run: Some(run) };
+        let relay =
+            Self { dir, smtp, sms, clock, intake, admin, socket: config.admin.socket.clone(), stop, run: Some(run) };
         relay.until("the relay is ready", async |r| r.admin_status("GET", "/readyz", None).await.0 == 200).await;
         relay
     }
@@ -221,15 +223,12 @@ impl Relay {
         (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
-    /// The methods that the admin API knows for a path, as it says itself when it is asked with another.
-    pub async fn methods(&self, path: &str) -> Vec<String> {
-        let mut stream = UnixStream::connect(&self.socket).await.expect("socket answers");
-        let head = format!("TRACE {path} HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n");
-        stream.write_all(head.as_bytes()).await.expect("socket takes it");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("an answer is text");
-        let allow = answer.lines().find_map(|line| line.strip_prefix("allow: ")).unwrap_or_default();
-        allow.split(',').map(str::to_owned).filter(|word| !word.is_empty()).collect()
+    /// Asks the admin listener over TCP, with these headers; the status.
+    pub async fn over_tcp(&self, path: &str, headers: &str) -> u16 {
+        let mut stream = TcpStream::connect(self.admin).await.expect("the admin listener answers");
+        let head = format!("GET {path} HTTP/1.1\r\nHost: relay\r\n{headers}Connection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.expect("it takes the request");
+        exchange(stream).await.0
     }
 
     /// Asks with a body that is not one JSON value.

@@ -6,7 +6,7 @@ use super::*;
 use crate::ledger::{Delivery, Quarantined};
 
 impl Office {
-    fn audit(&self) -> Vec<Value> {
+    pub(super) fn audit(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.storage().join("audit.log")).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
     }
@@ -119,7 +119,7 @@ async fn an_action_that_is_broken_off_says_so_itself() {
     let desk = office.desk();
     let entry = crate::admin::audit::Entry::new(
         crate::admin::audit::Action::ContactRead,
-        &crate::admin::caller::Caller("local socket uid 7".into()),
+        &crate::admin::caller::Caller::of_the_house("local socket uid 7"),
         "asha",
     );
     let (reached, arrived) = tokio::sync::oneshot::channel();

@@ -3,9 +3,12 @@
 //! Promises: names and kinds are those of the structs in `config::sections` and `config::outgoing`.
 //! Never: two rows for one path.
 
+use super::super::access::Access;
+use super::super::feed::{OUTCOMES, TableFormat};
 use super::super::kind::Kind::{
-    Address, AliasText, Bytes, Count, Currency, Digest, Domain, Filter, Flag, Host, HttpsAddress, Instant, Line, List,
-    Locale, Mailbox, Name, Network, Path, Paths, Pointer, Rate, Secret, Secrets, Span, Text, WebAddress, Word, Zone,
+    Address, AliasText, Bytes, Count, Currency, Digests, Domain, Filter, Flag, Host, HttpsAddress, Instant, Line, List,
+    Locale, Mailbox, Name, Network, Path, Paths, Pointer, Rate, Secret, Secrets, Span, Text, TimeOfDay, WebAddress,
+    Word, Zone,
 };
 use super::super::kind::{Kind, Names};
 use super::Row;
@@ -80,8 +83,10 @@ pub(in crate::config) const ROWS: &[Row] = &[
     key("source.*.inbound_pii", Word(&["strip"])).or("\"strip\""),
     key("source.*.orgs", List(&Name(Names::Org))).or("[]"),
     key("admin.listen", Address).required(),
-    key("admin.token_sha256", Digest).hidden(),
-    key("admin.token_sha256_file", Path),
+    key("admin.token.*.sha256", Digests).hidden(),
+    key("admin.token.*.sha256_file", Paths),
+    key("admin.token.*.scopes", List(&Word(&Access::WORDS))).or("[]"),
+    key("admin.token.*.not_after", Instant),
     key("admin.socket", Path),
     key("storage.dir", Path).required(),
     key("storage.min_free_bytes", Bytes { min: 0 }).required(),
@@ -160,6 +165,17 @@ pub(in crate::config) const ROWS: &[Row] = &[
     key("channel.sms.providers", List(&Name(Names::Word))).required(),
     key("channel.sms.retry", List(&Span)).required(),
     key("channel.sms.ambiguous", Word(&["retry", "hold"])).required(),
+    key("feed.dir", Path),
+    key("feed.at", TimeOfDay).required(),
+    key("feed.keep", Span).required(),
+    key("feed.unreachable", Flag).required(),
+    key("feed.format", Word(&TableFormat::WORDS)).required(),
+    key("feed.webhook.url", WebAddress),
+    key("feed.webhook.secret", Secrets).hidden(),
+    key("feed.webhook.secret_file", Paths),
+    key("feed.webhook.events", List(&Word(&OUTCOMES))).required(),
+    key("feed.webhook.timeout", Span).required(),
+    key("feed.webhook.ca_file", Path),
     key("log.filter", Filter).required(),
     key("log.format", Word(&["json", "text"])).required(),
 ];

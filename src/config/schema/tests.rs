@@ -70,7 +70,7 @@ fn every_setting_of_the_reference_has_a_comment_above_it_or_above_its_table() {
 fn no_path_is_listed_twice_and_every_secret_can_come_from_a_file() {
     let paths: BTreeSet<_> = ROWS.iter().map(|row| row.path).collect();
     assert_eq!(paths.len(), ROWS.len());
-    for row in ROWS.iter().filter(|row| matches!(row.kind, Kind::Secret | Kind::Digest)) {
+    for row in ROWS.iter().filter(|row| matches!(row.kind, Kind::Secret | Kind::Digests)) {
         assert!(paths.contains(format!("{}_file", row.path).as_str()), "{}", row.path);
     }
 }

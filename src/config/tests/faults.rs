@@ -5,6 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod outlets;
+
 fn faults_of(text: &str, pairs: &[(&str, &str)]) -> String {
     match load(text, pairs) {
         Ok(_) => "no fault".into(),
@@ -136,7 +138,7 @@ fn an_open_door_stays_on_this_machine() {
     "#);
     assert_snapshot!(faults_after("[admin]\nlisten = \"0.0.0.0:9000\"\n"), @r"
     sealpost.toml:27: admin.listen: reachable from other machines without a token
-        hint: set admin.token_sha256, or listen on 127.0.0.1
+        hint: make one with `sealpost token new`, or listen on 127.0.0.1
     ");
     assert_snapshot!(faults_after("[admin]\nlisten = \"127.0.0.1:8080\"\n"), @r"
     sealpost.toml:27: admin.listen: the port of intake.listen
@@ -240,7 +242,7 @@ fn a_secret_is_never_in_a_fault() {
     ");
     assert_snapshot!(faults_with("password = \"from-the-file\"", "password_file = \"/nowhere\""), @r"sealpost.toml:17: provider.mail.password_file: /nowhere: cannot be read: No such file or directory (os error 2)");
     assert_snapshot!(faults_with("[\"0123456789abcdef0\", \"fedcba98765432100\"]", "[\"one-secret\", \"two-secret\", \"three-secret\"]"), @r"sealpost.toml:3: source.capillary.headers.X-Sealpost-Key: this list is not a text, or a list of one or two texts");
-    assert_snapshot!(faults_of(GOOD, &[("SEALPOST__ADMIN__TOKEN_SHA256", "my-token-itself")]), @r"environment: SEALPOST__ADMIN__TOKEN_SHA256: `<hidden>` is not the 64 hexadecimal digits of a SHA-256");
+    assert_snapshot!(faults_of(GOOD, &[("SEALPOST__ADMIN__TOKEN__CRM__SHA256", "my-token-itself")]), @r"environment: SEALPOST__ADMIN__TOKEN__CRM__SHA256: `<hidden>` is not the 64 hexadecimal digits of a SHA-256, or a list of one or two of them");
     assert_snapshot!(faults_after("[relay]\npilot = [\"GT0042\"]\n"), @r"sealpost.toml:27: relay.pilot: `<hidden>` is not an identifier as `kind:value`, the kind one of customer_id, external_id, card, card_external_id, mobile, email");
     // The line that is broken holds the secret; the message quotes none of it.
     assert_snapshot!(faults_with("\"from-the-file\"", "\"from-the-file"), @r#"sealpost.toml:17: not TOML: invalid basic string, expected `"`"#);
@@ -347,7 +349,7 @@ fn a_file_that_is_not_there_is_a_fault_like_any_other() {
 const CANARY: &str = "kanarienvogel";
 
 fn with_canaries() -> String {
-    let text = format!("[relay]\npilot = [\"external_id:{CANARY}\"]\n[admin]\ntoken_sha256 = \"{CANARY}\"\n{GOOD}")
+    let text = format!("[relay]\npilot = [\"external_id:{CANARY}\"]\n[admin.token.crm]\nsha256 = \"{CANARY}\"\n{GOOD}")
         .replace("0123456789abcdef0", CANARY)
         .replace("fedcba98765432100", CANARY)
         .replace("from-the-file", CANARY);

@@ -136,3 +136,24 @@ fn what_an_event_said_of_a_number_is_found_too_and_told_apart() {
         assert!(world.vault().find(&namespace(), &Reach::Phone(Personal::new(nothing)), 10).unwrap().0.is_empty());
     }
 }
+
+#[test]
+fn the_brands_own_ids_come_from_the_vault_and_else_from_the_event() {
+    let world = World::new();
+    world.put(&["c7", "e1"], contact("Asha", 1), PutMode::Patch).unwrap();
+    let ids = |subject: &Subject| world.vault().brand_ids(subject).unwrap();
+    // An event knows only the customer id; the vault knows the other.
+    let known = ids(&world.subject(&["c7"])).unwrap();
+    let external = known["external_id"].as_str().unwrap();
+    assert_eq!(ids(&world.subject(&["e1"])).unwrap(), known);
+    assert!(known["customer_id"].is_string() && !external.is_empty());
+    let mut stranger = world.subject(&["c9"]);
+    stranger.customer_id = None;
+    assert_eq!(ids(&stranger), None, "nothing is known by which the brand could know them");
+    stranger.customer_id = Some(Personal::new("4711"));
+    assert_eq!(ids(&stranger).unwrap(), serde_json::json!({"external_id": null, "customer_id": "4711"}));
+    // Only a number is known, and one person has it.
+    world.put(&["c7"], with(Some("+919812345678"), None, 2), PutMode::Patch).unwrap();
+    assert_eq!(ids(&world.subject(&["m:+919812345678"])).unwrap(), known);
+    assert_eq!(ids(&world.subject(&["m:+919812345679"])), None);
+}
