@@ -263,14 +263,14 @@ impl App {
         serve::serve(public, intake.router(), limits, &tasks, doors.clone());
         serve::serve(
             Listener::Tcp(admin_listener),
-            admin::router(&desk, admin::Door::Token),
+            serve::to_the_end(admin::router(&desk, admin::Door::Token), &tasks),
             patient,
             &tasks,
             workers.clone(),
         );
         serve::serve(
             Listener::Unix(socket),
-            admin::router(&desk, admin::Door::Socket),
+            serve::to_the_end(admin::router(&desk, admin::Door::Socket), &tasks),
             patient,
             &tasks,
             workers.clone(),

@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -22,7 +23,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -118,6 +119,21 @@ pub fn serve(listener: Listener, router: Router, limits: Limits, tasks: &Tasks, 
             }
         }
     });
+}
+
+/// Requests of this router are carried to their end, whatever the client does meanwhile: one that goes away in the middle of a
+/// write would else leave what was to follow undone (waking what waits for a contact, for example).
+pub fn to_the_end(router: Router, tasks: &Tasks) -> Router {
+    router.layer(middleware::from_fn_with_state(tasks.clone(), carry))
+}
+
+async fn carry(State(tasks): State<Tasks>, request: Request, next: Next) -> Response {
+    let (tell, answer) = oneshot::channel();
+    tasks.spawn("request", async move {
+        // Nobody listens any more: that is what this is for.
+        let _ = tell.send(next.run(request).await);
+    });
+    answer.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 /// A stream of either kind.

@@ -135,3 +135,31 @@ async fn an_endless_head_is_refused() {
     let answer = rest(say(address, &long).await).await;
     assert!(answer.starts_with("HTTP/1.1 431") || answer.is_empty(), "{answer}");
 }
+
+#[tokio::test]
+async fn what_was_begun_is_done_when_the_client_goes_away() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tasks, stop) = (Tasks::new(), CancellationToken::new());
+    let stage = tokio::sync::watch::Sender::new("idle");
+    let handler = {
+        let stage = stage.clone();
+        async move || {
+            stage.send_replace("begun");
+            let _ = stage.subscribe().wait_for(|now| *now == "go on").await;
+            stage.send_replace("done");
+        }
+    };
+    let router = to_the_end(Router::new().route("/write", post(handler)), &tasks);
+    serve(Listener::Tcp(listener), router, limits(), &tasks, stop);
+    let client = say(address, "POST /write HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n").await;
+    let mut seen = stage.subscribe();
+    seen.wait_for(|now| *now == "begun").await.unwrap();
+    drop(client);
+    // The connection's task ends; the request's does not.
+    while tasks.running().iter().any(|(name, _)| *name == "connection") {
+        tokio::task::yield_now().await;
+    }
+    stage.send_replace("go on");
+    tokio::time::timeout(PATIENCE, seen.wait_for(|now| *now == "done")).await.expect("it is done").unwrap();
+}
