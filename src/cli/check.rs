@@ -21,6 +21,7 @@ use super::print;
 use super::said::Said;
 
 mod places;
+mod rules;
 
 /// `check`
 pub(super) fn check(
@@ -109,10 +110,6 @@ fn check_templates(source: &TemplateSource, org: &Org) -> (usize, Vec<Fault>) {
             hint: Some("a template is a folder with a `template.toml` and a part for each channel".into()),
         });
     }
-    match TemplateSet::load(source, None) {
-        Ok(templates) => faults.extend(templates.check_examples(org)),
-        Err(found) => faults.extend(found),
-    }
     // Rules are read from the texts, so that a template that does not load hides no fault of its rules.
     let mut rules = Vec::new();
     for (id, file, text) in &manifests {
@@ -120,6 +117,13 @@ fn check_templates(source: &TemplateSource, org: &Org) -> (usize, Vec<Fault>) {
             Ok(parsed) => rules.extend(parsed),
             Err(found) => faults.extend(found),
         }
+    }
+    match TemplateSet::load(source, None) {
+        Ok(templates) => {
+            faults.extend(templates.check_examples(org));
+            faults.extend(rules::check(&templates, &rules, &org.time_zone));
+        }
+        Err(found) => faults.extend(found),
     }
     if let Err(found) = RuleSet::compile(rules) {
         faults.extend(found);

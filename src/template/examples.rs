@@ -8,12 +8,14 @@
 //!   "customer": { "first_name": "Asha", "locale": "en-IN", "time_zone": "Asia/Kolkata" },
 //!   "each": "data.coupons",
 //!   "expect": { "subject_contains": "…", "text_contains": ["…"], "html_contains": "…", "sms": "…", "sms_contains": "…",
-//!               "missing": "event.data.x" }
+//!               "missing": "event.data.x", "fires": true }
 //! }
 //! ```
 //!
 //! The event is Capillary's flat shape (or `name`, `id`, `org`, `created_at`, `data`), the customer is made up, `each` says which
-//! list the items come from, `expect` holds for the customer's own locale. `missing` expects that the message is not sent.
+//! list the items come from, `expect` holds for the customer's own locale. `missing` expects that the message is not sent;
+//! `fires` says whether a rule of the template answers the event, which whoever has the rules too checks. Where none does, nothing
+//! is rendered.
 //! Promises: `{{#if}}` is silently false for a misspelt name, so every name a part uses must occur in some example, and each is
 //! taken away once: what comes out is a whole message or a named missing value.
 //! Never: a real person.
@@ -46,13 +48,16 @@ pub struct Example {
     pub items: Vec<Value>,
     /// The made-up customer.
     pub customer: Customer,
+    /// Whether a rule of the template is expected to answer the event; absent if the example does not say.
+    pub fires: Option<bool>,
     each: Option<String>,
     expect: Map<String, Value>,
     file: Arc<str>,
 }
 
 const KEYS: [&str; 4] = ["event", "customer", "each", "expect"];
-const EXPECT: [&str; 6] = ["subject_contains", "text_contains", "html_contains", "sms", "sms_contains", "missing"];
+const EXPECT: [&str; 7] =
+    ["subject_contains", "text_contains", "html_contains", "sms", "sms_contains", "missing", "fires"];
 
 /// The examples of a template that can be read.
 pub(super) fn all(template: &Template) -> Vec<Example> {
@@ -84,6 +89,14 @@ fn read(file: &Arc<str>, text: &str) -> Result<Example, (Option<usize>, String)>
     if let Some(key) = expect.keys().find(|k| !EXPECT.contains(&k.as_str())) {
         return Err((None, format!("`expect.{key}` is not known; it may have {}", EXPECT.join(", "))));
     }
+    let fires = match expect.get("fires") {
+        None => None,
+        Some(Value::Bool(false)) if expect.len() > 1 => {
+            return Err(wrong("expects words of a message that `expect.fires` says is not sent"));
+        }
+        Some(Value::Bool(fires)) => Some(*fires),
+        Some(_) => return Err(wrong("`expect.fires` is neither true nor false")),
+    };
     let customer = object.get("customer").map_or(Ok(Customer::default()), customer).map_err(|what| (None, what))?;
     let facts = facts(event);
     let each = object.get("each").and_then(Value::as_str).map(str::to_owned);
@@ -92,7 +105,7 @@ fn read(file: &Arc<str>, text: &str) -> Result<Example, (Option<usize>, String)>
         return Err(wrong("`each` names no list with elements"));
     }
     let name = file.rsplit('/').next().unwrap_or_default().trim_end_matches(".json").to_owned();
-    Ok(Example { name, event: event.clone(), facts, items, customer, each, expect, file: Arc::clone(file) })
+    Ok(Example { name, event: event.clone(), facts, items, customer, fires, each, expect, file: Arc::clone(file) })
 }
 
 /// A made-up customer from JSON: fields are texts, `attributes` an object of texts, `locale` and `time_zone` their own.
@@ -157,6 +170,7 @@ impl Check<'_> {
         let mut examples = Vec::new();
         for (file, text) in &self.template.examples {
             match read(file, text) {
+                Ok(example) if example.fires == Some(false) => {}
                 Ok(example) => examples.push(example),
                 Err((line, what)) => self.say(file, line, "", what, None),
             }

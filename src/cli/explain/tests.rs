@@ -48,7 +48,8 @@ fn each_rule_is_told_with_its_reason_and_people_by_role_and_kind_only() {
       badge-earned/0  on badgeEarned
       coupon-issued/0  on CouponIssue
       coupon-redeemed/0  on CouponRedeem
-      milestone-achieved/0  on targetValueAchieved, unifiedTargetsAchieved
+      milestone-achieved/0  on targetValueAchieved
+      milestone-achieved/1  on unifiedTargetsAchieved
       points-expired/0  on pointsExpired
       points-expiring/0  on pointsExpiryReminder
       points-received/0  on pointsTransferredReceived

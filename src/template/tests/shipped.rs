@@ -49,7 +49,7 @@ fn every_shipped_mail_is_complete_html_that_clients_show_whole() {
     let set = &*SET;
     let org = org();
     for info in set.all() {
-        for mut example in set.examples(&info.id) {
+        for mut example in set.examples(&info.id).into_iter().filter(|e| e.fires != Some(false)) {
             for locale in &info.locales {
                 example.customer.locale = Some(locale.clone());
                 let now = Time::from_millis(1_798_966_564_257);
@@ -342,7 +342,7 @@ fn every_shipped_text_message_says_one_thing_well() {
     let set = &*SET;
     let mut said = String::new();
     for info in set.all() {
-        let examples = set.examples(&info.id);
+        let examples: Vec<_> = set.examples(&info.id).into_iter().filter(|e| e.fires != Some(false)).collect();
         for locale in ["en-IN", "hi-IN"].into_iter().filter(|l| *l == "en-IN" || info.locales.iter().any(|l| l == "hi"))
         {
             let text = show(info.id.as_str(), &examples[0].name, locale, Channel::Sms);
@@ -409,7 +409,7 @@ fn every_shipped_text_message_says_one_thing_well() {
     registration-completed hi-IN
       प्रिय सदस्य, Acme के साथ आपका पंजीकरण 03 जन॰ 2027 को पूरा हो गया है।
     reward-issued en-IN
-      Dear member, your reward is ready. Code: see your account. Acme
+      Dear member, your reward is ready: see your account. Acme
     tier-downgrade-reminder en-IN
       Dear member, your membership tier is valid until 31 Mar 2027. What you buy until then counts. Acme
     tier-downgrade-reminder hi-IN

@@ -32,7 +32,13 @@ fn every_shipped_rule_fires_for_the_examples_of_its_template_and_of_no_other() {
         for example in TEMPLATES.examples(&info.id) {
             // They share a group: of the two only the welcome goes out.
             let expect = if info.id.as_str() == "registration-completed" { "welcome" } else { info.id.as_str() };
-            assert_eq!(fired(&example.event), BTreeSet::from([expect.to_owned()]), "{} {}", info.id, example.name);
+            let mut found = fired(&example.event);
+            if example.fires == Some(false) {
+                assert!(!found.remove(expect), "{} {}", info.id, example.name);
+                continue;
+            }
+            let expect = BTreeSet::from([expect.to_owned()]);
+            assert_eq!(found, expect, "{} {}", info.id, example.name);
         }
     }
 }
