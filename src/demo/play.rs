@@ -57,7 +57,7 @@ pub async fn play(demo: &Demo, mut tell: impl FnMut(&str)) -> anyhow::Result<Rep
 
 async fn load_customers(demo: &Demo) -> anyhow::Result<usize> {
     let rows = story::customers()?;
-    let changed = wire::ask(&demo.socket, "/v1/vault/import", &json!({ "rows": rows })).await?;
+    let changed = wire::ask(&demo.socket, "/v1/vault/import", &json!({ "namespace": "default", "rows": rows })).await?;
     ensure!(changed["faults"].as_array().is_some_and(Vec::is_empty), "customers were refused: {}", changed["faults"]);
     Ok(rows.len())
 }
@@ -66,8 +66,9 @@ async fn act(demo: &Demo, step: &Step) -> anyhow::Result<()> {
     match &step.act {
         Act::Post { event } => expect_acknowledged(demo, event.to_string().into_bytes()).await,
         Act::PostRaw { body } => expect_acknowledged(demo, body.clone().into_bytes()).await,
-        Act::Put { contact } => {
-            wire::ask(&demo.socket, "/v1/vault/put", &json!({ "contact": contact })).await.map(drop)
+        Act::Put { namespace, contact } => {
+            let put = json!({ "namespace": namespace, "contact": contact });
+            wire::ask(&demo.socket, "/v1/vault/put", &put).await.map(drop)
         }
         Act::Await { event_id, reason } => until(async || {
             let found = find(demo, event_id).await?;

@@ -43,6 +43,9 @@ pub(super) enum Act {
     },
     /// The brand adds a customer.
     Put {
+        /// Whose customer, where it is another brand's.
+        #[serde(default = "our_own")]
+        namespace: String,
         /// The customer.
         contact: Value,
     },
@@ -53,6 +56,10 @@ pub(super) enum Act {
         /// Until it waits for this reason; else until nothing of it waits.
         reason: Option<String>,
     },
+}
+
+fn our_own() -> String {
+    "default".into()
 }
 
 /// How a step ends.

@@ -252,6 +252,7 @@ impl DeadReason {
         "refused",
         "retries_exhausted",
         "event_unreadable",
+        "stumbled",
     ];
 
     /// The word of the reason.
@@ -307,6 +308,7 @@ mod tests {
             DeadReason::Refused { code: text() },
             DeadReason::RetriesExhausted { code: text() },
             DeadReason::EventUnreadable,
+            DeadReason::Stumbled,
         ];
         assert_eq!(reasons.each_ref().map(DeadReason::as_str), DeadReason::WORDS);
     }
