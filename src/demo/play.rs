@@ -4,6 +4,7 @@
 //! Never: a step that passes because nobody looked.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -71,7 +72,7 @@ async fn act(demo: &Demo, step: &Step) -> anyhow::Result<()> {
             wire::ask(&demo.socket, "/v1/vault/put", &put).await.map(drop)
         }
         Act::Await { event_id, reason } => until(async || {
-            let found = find(demo, event_id).await?;
+            let found = find(&demo.socket, event_id).await?;
             Ok(found.filter(|found| match reason {
                 None => rests(found),
                 Some(reason) => {
@@ -112,7 +113,7 @@ async fn check(demo: &Demo, step: &Step, text: &mut String) -> anyhow::Result<()
             let wanted = sorted(states.iter().map(|s| s.as_str().to_owned()));
             let mut last = None;
             let found = until(async || {
-                let found = find(demo, event_id).await?;
+                let found = find(&demo.socket, event_id).await?;
                 last.clone_from(&found);
                 let told = |f: &Value| says.as_deref().is_none_or(|what| f["timeline"].to_string().contains(what));
                 Ok(found.filter(|f| sorted(outcomes(f)) == wanted && told(f)))
@@ -126,8 +127,9 @@ async fn check(demo: &Demo, step: &Step, text: &mut String) -> anyhow::Result<()
     }
 }
 
-async fn find(demo: &Demo, event_id: &str) -> anyhow::Result<Option<Value>> {
-    let answer = wire::ask(&demo.socket, "/v1/events/find", &json!({ "by": "event_id", "value": event_id })).await?;
+/// An event by Capillary's id, if it is planned.
+pub(super) async fn find(socket: &Path, event_id: &str) -> anyhow::Result<Option<Value>> {
+    let answer = wire::ask(socket, "/v1/events/find", &json!({ "by": "event_id", "value": event_id })).await?;
     Ok(answer["found"].get(0).cloned())
 }
 
