@@ -25,6 +25,7 @@ mod footprint;
 mod health;
 mod key;
 mod lease;
+mod moment;
 mod notification;
 mod open;
 mod outcome;
@@ -39,6 +40,7 @@ mod tests;
 mod timeline;
 
 pub use changes::Changes;
+pub use moment::Look;
 pub use notification::{DeadReason, Hold, Notification, Place, State};
 pub use outcome::{OutcomePlace, OutcomeRecord, OutcomeWord, SentAs};
 pub use queue::{HeldPage, HeldPlace};

@@ -174,12 +174,11 @@ impl Desk {
     }
 
     fn timeline(&self, key: EventKey) -> Result<Option<TimelineView>, AdminError> {
-        let ledger = &self.house.ledger;
-        let Some(record) = ledger.event(key)? else { return Ok(None) };
-        // Before the lines: whatever a state says has its line by then.
-        let notifications = ledger.notifications_of(key)?.iter().map(NotificationView::from).collect();
-        let timeline = ledger.timeline(key)?.into_iter().map(Into::into).collect();
-        Ok(Some(TimelineView { event: EventView::from(&record), timeline, notifications }))
+        Ok(self.house.ledger.look(key)?.map(|found| TimelineView {
+            event: EventView::from(&found.event),
+            timeline: found.timeline.into_iter().map(Into::into).collect(),
+            notifications: found.notifications.iter().map(NotificationView::from).collect(),
+        }))
     }
 
     /// Events of a person, in every namespace that an org uses.

@@ -8,7 +8,7 @@ use std::ops::{Bound, RangeBounds};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Snapshot};
 use serde::de::DeserializeOwned;
 
 use crate::seal::Sealer;
@@ -93,7 +93,7 @@ impl Store {
         Ok(Self { db, spaces, sealer, metrics })
     }
 
-    fn space(&self, space: Space) -> &Keyspace {
+    pub(super) fn space(&self, space: Space) -> &Keyspace {
         &self.spaces[space as usize]
     }
 
@@ -113,13 +113,25 @@ impl Store {
         key: &[u8],
         read: impl FnOnce(&[u8]) -> Result<T, Unreadable>,
     ) -> Result<Found<T>, LedgerError> {
-        Ok(match self.space(space).get(key).map_err(read_error)? {
-            None => Found::Missing,
-            Some(sealed) => match self.unseal(space, key, &sealed, read) {
-                Some(value) => Found::Value(value),
-                None => Found::Corrupt,
-            },
-        })
+        let sealed = self.space(space).get(key).map_err(read_error)?;
+        Ok(self.opened(space, key, sealed.as_deref(), read))
+    }
+
+    /// What a sealed value holds.
+    pub(super) fn opened<T>(
+        &self,
+        space: Space,
+        key: &[u8],
+        sealed: Option<&[u8]>,
+        read: impl FnOnce(&[u8]) -> Result<T, Unreadable>,
+    ) -> Found<T> {
+        let Some(sealed) = sealed else { return Found::Missing };
+        self.unseal(space, key, sealed, read).map_or(Found::Corrupt, Found::Value)
+    }
+
+    /// All tables as they are now.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.db.snapshot()
     }
 
     /// Reads one meta value.
@@ -262,7 +274,7 @@ pub(super) fn disk_bytes(dir: &Path) -> u64 {
         .sum()
 }
 
-fn read_error(error: fjall::Error) -> LedgerError {
+pub(super) fn read_error(error: fjall::Error) -> LedgerError {
     LedgerError::Read(describe(&error))
 }
 

@@ -22,6 +22,7 @@ mod crash;
 mod customers;
 mod deploy;
 mod feeds;
+mod first_day;
 mod fixtures;
 mod house;
 mod orgs;

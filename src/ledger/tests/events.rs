@@ -218,3 +218,31 @@ async fn an_event_planned_after_retention_passed_its_time_still_goes() {
     assert_eq!(ledger.expire_before(at(200), 10).await.unwrap(), 1);
     assert!(!ledger.has_event(event_key(2)).unwrap());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_sees_a_batch_whole_or_not_at_all() {
+    const EVENTS: u8 = 200;
+    let house = House::new();
+    let ledger = house.open();
+    let looking = ledger.clone();
+    let eye = std::thread::spawn(move || {
+        for n in 0..EVENTS {
+            let found = loop {
+                // The first moment at which it is there at all.
+                if let Some(found) = looking.look(event_key(n)).unwrap() {
+                    break found;
+                }
+                std::thread::yield_now();
+            };
+            assert_eq!((found.notifications.len(), found.timeline.len()), (1, 1), "event {n}");
+        }
+    });
+    for n in 0..EVENTS {
+        let mut changes = Changes::new();
+        changes.add_event(event(n, 10), vec![]);
+        changes.add_notification(notification(n, State::Expired { at: at(10) }));
+        changes.add_timeline(event_key(n), entry(10, Happening::Expired));
+        ledger.commit(changes).await.unwrap();
+    }
+    eye.join().unwrap();
+}
