@@ -1,4 +1,4 @@
-//! What people set while the relay runs: modes, pauses, the brake; and releases of what is held.
+//! What people set while the relay runs: modes, pauses, the brake; and releases of what is held or waits for somebody.
 //!
 //! Promises: every change is durable before it is answered; a restart remembers it.
 //! Never: a change nobody asked for, but for the brake, which trips by itself and is released by a person only.
@@ -19,6 +19,9 @@ use crate::seal::Keyring;
 use crate::telemetry::{MessageOutcome, Metrics};
 
 mod release;
+mod wake;
+
+pub use wake::{WakeError, Waker};
 
 /// Run-time controls. Cheap to clone.
 #[derive(Clone)]

@@ -11,11 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Time};
 use crate::config::{ChannelConfig, Config};
-use crate::control::Control;
+use crate::control::{Control, Waker};
 use crate::event::Subject;
 use crate::id::{Channel, OrgId};
 use crate::ledger::{Changes, Happening, Leased, Ledger, LedgerError, Notification, State, TimelineEntry};
-use crate::plan::Waker;
 use crate::policy::WaitReason;
 use crate::provider::Providers;
 use crate::tasks::Tasks;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Time};
 use crate::config::{Config, Org};
+use crate::control::Waker;
 use crate::event::{self, Alias, Decoded, Event, Nobody, Refusal, Special};
 use crate::id::{DeliverySeq, EventKey, KeyedHasher, Namespace, OrgId, SourceId};
 use crate::ledger::{
@@ -27,11 +28,9 @@ use crate::vault::{Vault, VaultError};
 mod explain;
 mod intent;
 mod replay;
-mod wake;
 
 pub use explain::{Explained, Question, explain};
 pub use replay::{Counts, Difference, EXAMPLES, Replay};
-pub use wake::Waker;
 
 /// Deliveries planned in one atomic batch.
 const BATCH: usize = 256;

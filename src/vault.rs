@@ -26,6 +26,7 @@ mod draft;
 mod find;
 pub mod import;
 pub mod json;
+mod kept;
 mod known;
 mod link;
 mod lookup;
@@ -80,6 +81,8 @@ pub struct Contact {
     pub attributes: std::collections::BTreeMap<String, Personal>,
     /// When the brand last changed it (last writer wins on this).
     pub updated_at: Time,
+    /// Until when it is kept, if it was only looked up; what the brand put itself is kept until the brand removes it.
+    pub keep_until: Option<Time>,
 }
 
 /// Raw names of a person, as an import or an API call gives them.

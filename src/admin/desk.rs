@@ -4,8 +4,8 @@
 //! Never: a listener or a task of its own.
 
 use crate::app::House;
+use crate::control::Waker;
 use crate::intake::Intake;
-use crate::plan::Waker;
 
 use super::audit::Audit;
 

@@ -105,6 +105,7 @@ pub(super) fn put_over(old: Option<&Contact>, given: Contact, mode: PutMode) -> 
             time_zone: given.time_zone.or_else(|| old.time_zone.clone()),
             attributes: old.attributes.clone().into_iter().chain(given.attributes).collect(),
             updated_at: given.updated_at,
+            keep_until: given.keep_until,
         },
         _ => given,
     };
@@ -122,6 +123,7 @@ pub(super) fn put_over(old: Option<&Contact>, given: Contact, mode: PutMode) -> 
 /// True if storing one over the other would change nothing.
 pub(super) fn same(one: &Contact, two: &Contact) -> bool {
     one.updated_at == two.updated_at
+        && one.keep_until == two.keep_until
         && one.first_name == two.first_name
         && one.last_name == two.last_name
         && one.email == two.email

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::record::{self, Entry, Link, Person};
 use super::store::{Store, Table};
-use super::{Contact, ContactId, VaultError};
+use super::{Contact, ContactId, VaultError, kept};
 use crate::clock::Time;
 use crate::event::{Alias, AliasKind};
 use crate::id::KeyedHash;
@@ -27,6 +27,8 @@ pub(super) struct Draft<'s> {
     store: &'s Store,
     persons: BTreeMap<ContactId, Slot<Person>>,
     contacts: BTreeMap<ContactId, Slot<Contact>>,
+    /// Until when a stored contact was kept before this change, if it was only looked up.
+    kept: BTreeMap<ContactId, Time>,
     links: BTreeMap<KeyedHash, (Option<Link>, Option<Link>)>,
     shared: BTreeMap<(KeyedHash, ContactId), (bool, Option<Time>)>,
     tombstones: BTreeMap<KeyedHash, Time>,
@@ -62,6 +64,7 @@ impl<'s> Draft<'s> {
             store,
             persons: BTreeMap::new(),
             contacts: BTreeMap::new(),
+            kept: BTreeMap::new(),
             links: BTreeMap::new(),
             shared: BTreeMap::new(),
             tombstones: BTreeMap::new(),
@@ -109,6 +112,9 @@ impl<'s> Draft<'s> {
             std::collections::btree_map::Entry::Occupied(slot) => Ok(slot.into_mut()),
             std::collections::btree_map::Entry::Vacant(slot) => {
                 let now = self.store.contact(id)?;
+                if let Some(until) = now.as_ref().and_then(|contact| contact.keep_until) {
+                    self.kept.insert(id, until);
+                }
                 Ok(slot.insert(Slot { was: now.is_some(), now, changed: false }))
             }
         }
@@ -293,6 +299,14 @@ impl<'s> Draft<'s> {
             match &slot.now {
                 Some(contact) => batch.put(Table::Contact, &id.0, &record::write_contact(contact)?)?,
                 None => batch.remove(Table::Contact, &id.0),
+            }
+            let (before, until) =
+                (self.kept.get(id).copied(), slot.now.as_ref().and_then(|contact| contact.keep_until));
+            if let Some(before) = before.filter(|before| Some(*before) != until) {
+                batch.remove(Table::Kept, &kept::key(before, *id));
+            }
+            if let Some(until) = until.filter(|until| Some(*until) != before) {
+                batch.put(Table::Kept, &kept::key(until, *id), &record::write_time(until))?;
             }
         }
         for (hash, (was, now)) in self.links.iter().filter(|(_, (was, now))| was != now) {

@@ -99,6 +99,7 @@ impl ContactJson {
             time_zone: self.time_zone,
             attributes: self.attributes.into_iter().map(|(name, value)| (name, value.0)).collect(),
             updated_at,
+            keep_until: None,
         };
         Ok((contact, aliases))
     }
@@ -127,6 +128,9 @@ pub fn contact_json(contact: &Contact) -> Value {
         contact.attributes.iter().map(|(name, value)| (name.clone(), value.expose().into())).collect();
     object.insert("attributes".into(), attributes.into());
     object.insert("updated_at".into(), contact.updated_at.to_string().into());
+    if let Some(until) = contact.keep_until {
+        object.insert("keep_until".into(), until.to_string().into());
+    }
     object.into()
 }
 

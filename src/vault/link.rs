@@ -225,9 +225,10 @@ pub(super) fn index_addresses(draft: &mut Draft<'_>, id: ContactId) -> Result<()
         Some(contact) => (
             contact.updated_at,
             address_aliases(&keys, &namespace, contact),
-            super::contact::address_marks(&keys, &namespace, contact),
+            Some(super::contact::address_marks(&keys, &namespace, contact)),
         ),
-        None => (Time::default(), Vec::new(), Vec::new()),
+        // What is known of an address outlives a contact that comes back: a look-up finds the same address again.
+        None => (Time::default(), Vec::new(), None),
     };
     for alias in held.into_iter().filter(|alias| !wanted.contains(alias)) {
         if let Some(person) = draft.person_mut(id)? {
@@ -238,6 +239,7 @@ pub(super) fn index_addresses(draft: &mut Draft<'_>, id: ContactId) -> Result<()
     for alias in wanted {
         draft.attach(id, Entry { kind: alias.kind, hash: alias.hash, at, raw: None, own: true })?;
     }
+    let Some(marks) = marks else { return Ok(()) };
     let stale = |person: &super::record::Person| person.marks.iter().any(|m| !marks.contains(&(m.channel, m.address)));
     if draft.person(id)?.is_some_and(stale)
         && let Some(person) = draft.person_mut(id)?

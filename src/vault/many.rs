@@ -197,7 +197,15 @@ pub(super) fn put_contact(
     if old.is_none() && draft.buried(id, at)? {
         return Ok(None);
     }
-    if old.as_ref().is_none_or(|old| old.updated_at <= at) {
+    let is_kept = |contact: &Contact| contact.keep_until.is_some();
+    let (looked_up, over_looked_up) = (is_kept(&contact), old.as_ref().is_some_and(is_kept));
+    // What the brand put itself stands above what was only looked up, whichever is newer.
+    let wins = match &old {
+        Some(_) if looked_up != over_looked_up => over_looked_up,
+        Some(old) => old.updated_at <= at,
+        None => true,
+    };
+    if wins {
         let new = contact::put_over(old.as_ref(), contact, mode);
         if !old.is_some_and(|old| contact::same(&old, &new)) {
             draft.set_contact(id, Some(new))?;

@@ -95,6 +95,8 @@ struct StoredContact {
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     attributes: std::collections::BTreeMap<String, Text>,
     updated_at: Time,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    keep_until: Option<Time>,
 }
 
 pub(super) fn write_contact(contact: &Contact) -> Result<Zeroizing<Vec<u8>>, VaultError> {
@@ -108,6 +110,7 @@ pub(super) fn write_contact(contact: &Contact) -> Result<Zeroizing<Vec<u8>>, Vau
         time_zone: contact.time_zone.clone(),
         attributes: contact.attributes.iter().map(|(name, value)| (name.clone(), Text(value.clone()))).collect(),
         updated_at: contact.updated_at,
+        keep_until: contact.keep_until,
     };
     write_json(&stored)
 }
@@ -124,6 +127,7 @@ pub(super) fn read_contact(plain: &[u8]) -> Result<Contact, VaultError> {
         time_zone: stored.time_zone,
         attributes: stored.attributes.into_iter().map(|(name, text)| (name, text.0)).collect(),
         updated_at: stored.updated_at,
+        keep_until: stored.keep_until,
     })
 }
 

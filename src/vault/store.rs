@@ -47,6 +47,8 @@ pub(super) enum Table {
     Tombstone = b't' as isize,
     /// Edition of a list and number, for numbers that must not get promotional messages.
     Barred = b'b' as isize,
+    /// Time and person id, for contacts that were only looked up: when they are forgotten.
+    Kept = b'k' as isize,
 }
 
 impl Table {
@@ -59,6 +61,7 @@ impl Table {
             Self::Shared => b"shared",
             Self::Tombstone => b"tombstone",
             Self::Barred => b"barred",
+            Self::Kept => b"kept",
         }
     }
 

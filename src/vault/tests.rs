@@ -9,6 +9,7 @@ use crate::id::KeyedHasher;
 mod barred;
 mod disk;
 mod find;
+mod kept;
 mod many;
 mod meaning;
 mod model;
@@ -120,6 +121,20 @@ impl World {
             contacts += 1;
             assert!(listed.iter().any(|(alias, of)| *of == id && alias.kind.is_unique()), "a contact without a name");
         }
+        let until = |id: &ContactId| store.contact(*id).unwrap().and_then(|contact| contact.keep_until);
+        let kept: Vec<_> =
+            store.ids(store::Table::Contact).into_iter().filter_map(|id| Some((until(&id)?, id))).collect();
+        let mut due: Vec<_> = store.ids(store::Table::Kept).into_iter().map(|id| (until(&id).unwrap(), id)).collect();
+        due.sort();
+        assert_eq!(
+            due,
+            {
+                let mut kept = kept;
+                kept.sort();
+                kept
+            },
+            "the index of what is kept for a time only"
+        );
         let indexed = store.ids(store::Table::Unique).len() + store.ids(store::Table::Shared).len();
         assert_eq!(indexed, listed.len(), "the index leads to somebody who does not know");
         let stats = self.vault().stats().unwrap();

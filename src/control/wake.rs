@@ -9,13 +9,24 @@ use crate::event::{Alias, AliasKind};
 use crate::id::{KeyedHash, Namespace};
 use crate::ledger::{Changes, Happening, Ledger, LedgerError, State, TimelineEntry};
 use crate::policy::WaitReason;
-use crate::vault::{Resolution, Vault};
+use crate::vault::{Resolution, Vault, VaultError};
 
 /// Moves waiting notifications to the front of the queue.
 #[derive(Clone)]
 pub struct Waker {
     ledger: Ledger,
     clock: Clock,
+}
+
+/// A store that keeps somebody from being woken; a look at the next start finds them.
+#[derive(Debug, thiserror::Error)]
+pub enum WakeError {
+    /// The ledger failed.
+    #[error("waiting notifications could not be woken: {0}")]
+    Ledger(#[from] LedgerError),
+    /// The vault failed.
+    #[error("waiting notifications could not be woken: {0}")]
+    Vault(#[from] VaultError),
 }
 
 /// Notifications changed in one commit.
@@ -70,7 +81,7 @@ impl Waker {
     ///
     /// # Errors
     /// When a store fails.
-    pub async fn wake_known(&self, vault: &Vault) -> Result<usize, super::PlanError> {
+    pub async fn wake_known(&self, vault: &Vault) -> Result<usize, WakeError> {
         // A hash is made within its namespace, so the one asked for here makes no difference.
         let namespace: Namespace = "any".parse().expect("a word is a namespace");
         let mut woken = 0;
