@@ -20,6 +20,7 @@ use crate::feed::Webhook;
 use crate::id::TemplateId;
 use crate::intake::Intake;
 use crate::ledger::{Health, Ledger, LedgerOptions};
+use crate::lookup::{Asker, Lookup, Stores};
 use crate::plan::Planner;
 use crate::provider::Providers;
 use crate::rules::RuleSet;
@@ -164,6 +165,8 @@ pub fn compile_rules(templates: &TemplateSet) -> Result<RuleSet, Faults> {
 pub struct App {
     house: House,
     providers: Arc<Providers>,
+    lookup: Lookup,
+    askers: Vec<Asker>,
     webhook: Option<Webhook>,
     tasks: Tasks,
     intake: Intake,
@@ -181,6 +184,7 @@ impl App {
     pub async fn build(house: House) -> Result<Self, BuildError> {
         let config = &house.config;
         let providers = Providers::build(&config.providers, house.clock.clone(), house.metrics.clone())?;
+        let (lookup, askers) = Lookup::build(config, &house.stores())?;
         let webhook = house.webhook()?;
         let intake = Intake::new(
             &config.intake,
@@ -198,6 +202,8 @@ impl App {
         let tasks = Tasks::new();
         Ok(Self {
             providers: Arc::new(providers),
+            lookup,
+            askers,
             webhook,
             house,
             tasks,
@@ -235,8 +241,9 @@ impl App {
     /// # Errors
     /// A task that failed, or what was still running when the drain timeout ended.
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
-        let Self { house, providers, webhook, tasks, intake, intake_listener, certificate, admin_listener, socket } =
-            self;
+        let Self { house, providers, lookup, askers, webhook, tasks, intake, .. } = self;
+        let (intake_listener, admin_listener, socket) = (self.intake_listener, self.admin_listener, self.socket);
+        let certificate = self.certificate;
         let House { config, ledger, vault, clock, .. } = house.clone();
         let workers = tasks.stop_token();
         let doors = CancellationToken::new();
@@ -249,7 +256,10 @@ impl App {
         tasks.spawn_fallible("wake_known", async move { waker.wake_known(&look).await.map(drop) });
         let planner = house.planner();
         tasks.spawn_fallible("plan", planner.run(workers.clone()));
-        let dispatcher = house.dispatcher(providers.clone(), tasks.clone());
+        for asker in askers {
+            tasks.spawn_fallible("lookups", asker.run(tasks.clone(), workers.clone()));
+        }
+        let dispatcher = house.dispatcher(providers.clone(), lookup, tasks.clone());
         tasks.spawn_fallible("dispatch", dispatcher.run(workers.clone()));
         upkeep::spawn(&house, &intake, &tasks, &workers);
         feeds::spawn(&house, &desk, webhook, &tasks, &workers);
@@ -317,13 +327,19 @@ impl House {
         }
     }
 
-    fn dispatcher(&self, providers: Arc<Providers>, tasks: Tasks) -> Dispatcher {
+    fn stores(&self) -> Stores {
+        let Self { ledger, vault, clock, metrics, .. } = self.clone();
+        Stores { ledger, vault, clock, metrics }
+    }
+
+    fn dispatcher(&self, providers: Arc<Providers>, lookup: Lookup, tasks: Tasks) -> Dispatcher {
         Dispatcher {
             ledger: self.ledger.clone(),
             vault: self.vault.clone(),
             templates: self.templates.clone(),
             providers,
             control: self.control.clone(),
+            lookup,
             config: self.config.clone(),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),

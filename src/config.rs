@@ -10,7 +10,7 @@ use std::path::Path;
 use self::layer::{Layer, Origin, Rank};
 use self::report::Report;
 use self::settings::Settings;
-use crate::id::{Channel, OrgId, ProviderId, SourceId};
+use crate::id::{Channel, Namespace, OrgId, ProviderId, SourceId};
 
 pub mod access;
 mod build;
@@ -21,6 +21,7 @@ mod feed;
 mod inherit;
 mod kind;
 mod layer;
+mod lookup;
 pub mod nearest;
 mod network;
 mod outgoing;
@@ -39,6 +40,7 @@ pub mod value;
 pub use access::{Access, Token};
 pub use fault::{Fault, Faults};
 pub use feed::{DailyFeed, Feed, OUTCOMES, TableFormat, WebhookFeed, WebhookFeedError, signing_key};
+pub use lookup::LookupConfig;
 pub use network::Network;
 pub use outgoing::{
     AmbiguousPolicy, ChannelConfig, ErrorClass, GatewayTest, HttpSms, Provider, ProviderKind, Smtp, SmtpTls,
@@ -75,6 +77,8 @@ pub struct Config {
     /// `[channel.email]`, `[channel.sms]`: ordered providers, retry schedule, ambiguity. Both are always here; one without
     /// providers has no way out.
     pub channels: BTreeMap<Channel, ChannelConfig>,
+    /// `[lookup.<namespace>]`: who is asked for people that the vault does not know.
+    pub lookups: BTreeMap<Namespace, LookupConfig>,
     /// `[feed]`
     pub feed: Feed,
     /// `[log]`

@@ -15,6 +15,7 @@ use crate::control::{Control, Waker};
 use crate::event::Subject;
 use crate::id::{Channel, OrgId};
 use crate::ledger::{Changes, Happening, Leased, Ledger, LedgerError, Notification, State, TimelineEntry};
+use crate::lookup::Lookup;
 use crate::policy::WaitReason;
 use crate::provider::Providers;
 use crate::tasks::Tasks;
@@ -43,6 +44,8 @@ pub struct Dispatcher {
     pub providers: Arc<Providers>,
     /// Modes, pauses, brake.
     pub control: Control,
+    /// Who is asked for people that the vault does not know.
+    pub lookup: Lookup,
     /// Orgs, channels, domains.
     pub config: Arc<Config>,
     /// Time.
@@ -136,10 +139,11 @@ impl Dispatcher {
         }
     }
 
-    /// Whoever put the contact between our look and our commit found nobody waiting, so we look once more.
+    /// Whoever put the contact between our look and our commit found nobody waiting, so we look once more; and ask for whom we still miss.
     async fn look_again(&self, org: OrgId, subject: &Subject) -> Result<(), DispatchError> {
         let Some(org) = self.config.orgs.get(&org) else { return Ok(()) };
         if !matches!(self.vault.resolve(&org.namespace, &subject.aliases)?, Resolution::Known(_)) {
+            self.lookup.ask(&org.namespace, subject);
             return Ok(());
         }
         let waker = Waker::new(self.ledger.clone(), self.clock.clone());

@@ -19,6 +19,7 @@ pub mod plan;
 pub mod control;
 
 pub mod ledger;
+pub mod lookup;
 pub mod provider;
 pub mod rules;
 pub mod template;

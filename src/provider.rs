@@ -21,6 +21,7 @@ use crate::message::{Body, Message};
 use crate::telemetry::{ByProvider, Metrics};
 
 mod breaker;
+pub mod directory;
 mod file;
 mod gateway;
 mod http;

@@ -73,6 +73,7 @@ pub struct Inner {
     pub alias_conflicts: Counter,
     pub corrupt_records: Family<Reason, Counter>,
     pub store_stuck: Gauge,
+    pub lookups: Family<Reason, Counter>,
     pub webhook_backlog: Gauge,
     pub webhook_lag_seconds: Gauge,
 }
@@ -121,6 +122,7 @@ impl Metrics {
             alias_conflicts: "Aliases that pointed to two people; the newer fact won",
             corrupt_records: "Stored records that could not be opened or read, by store",
             store_stuck: "1 while a store is poisoned or a commit is stuck",
+            lookups: "People asked for at the brand's own directory, by what came of it",
             webhook_backlog: "Outcomes that the webhook's receiver has not taken yet",
             webhook_lag_seconds: "Age of the oldest of them when it was last tried",
         }))

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use crate::config::{Faults, WebhookFeedError};
 use crate::ledger::LedgerError;
+use crate::lookup::LookupError;
 use crate::seal::KeyError;
 use crate::serve::CertificateError;
 use crate::vault::VaultError;
@@ -19,6 +20,8 @@ pub enum BuildError {
     Faults(#[from] Faults),
     #[error(transparent)]
     Webhook(#[from] WebhookFeedError),
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
     #[error(transparent)]
     Keys(#[from] KeyError),
     #[error(transparent)]
@@ -40,6 +43,7 @@ impl BuildError {
             self,
             Self::Faults(_)
                 | Self::Webhook(_)
+                | Self::Lookup(_)
                 | Self::Keys(_)
                 | Self::Certificate(_)
                 | Self::Vault(VaultError::OtherKeys { .. })

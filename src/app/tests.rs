@@ -124,7 +124,12 @@ impl TestHouse {
 
     /// The dispatcher itself, not running.
     pub(crate) fn dispatcher(&self, providers: &Arc<Providers>, tasks: &Tasks) -> Dispatcher {
-        self.house.dispatcher(providers.clone(), tasks.clone())
+        self.house.dispatcher(providers.clone(), Lookup::default(), tasks.clone())
+    }
+
+    /// The same with a way to ask for people.
+    pub(crate) fn dispatcher_with(&self, lookup: Lookup, tasks: &Tasks) -> Dispatcher {
+        self.house.dispatcher(self.providers(), lookup, tasks.clone())
     }
 
     /// The notification of an event that goes by this channel first.
@@ -181,6 +186,11 @@ impl TestHouse {
     pub(crate) fn state(&self, n: u32) -> State {
         self.house.ledger.notification(id(n)).unwrap().unwrap().state
     }
+}
+
+/// Forgets all looked-up contacts whose time is over.
+pub(crate) async fn forget_stale(test: &TestHouse) {
+    while upkeep::forget_stale(&test.house).await {}
 }
 
 /// Waits for a fact that another task brings about.

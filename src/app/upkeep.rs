@@ -14,6 +14,7 @@ use crate::policy::WaitReason;
 use crate::serve::Certificate;
 use crate::tasks::Tasks;
 use crate::telemetry::Reason;
+use crate::vault::VaultError;
 
 use super::House;
 
@@ -45,6 +46,7 @@ pub(super) fn spawn(house: &House, intake: &Intake, tasks: &Tasks, stop: &Cancel
                 tracing::error!(%error, "retention failed; it is tried again");
                 false
             });
+            let more = forget_stale(&this).await || more;
             if !more && pause(&this, &token, RETENTION_LOOK).await {
                 return;
             }
@@ -85,6 +87,19 @@ pub(super) async fn sweep(house: &House) -> Result<bool, LedgerError> {
         );
     }
     Ok([events, quarantined, outcomes].iter().any(|removed| *removed >= RETENTION_BATCH))
+}
+
+/// Forgets contacts that were only looked up and whose time is over; true if there may be more.
+pub(super) async fn forget_stale(house: &House) -> bool {
+    let forgetting = async {
+        let forgotten = house.vault.forget_all_stale(house.clock.now(), RETENTION_BATCH)?;
+        house.vault.sync().await?;
+        Ok::<_, VaultError>(forgotten >= RETENTION_BATCH)
+    };
+    forgetting.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "looked-up contacts could not be forgotten; it is tried again");
+        false
+    })
 }
 
 /// True when it is time to stop.

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::app;
 use crate::config::{Config, Fault, Faults, Org};
 use crate::feed::Webhook;
+use crate::lookup::Lookup;
 use crate::provider::Providers;
 use crate::rules::RuleSet;
 use crate::template::{TemplateSet, TemplateSource};
@@ -62,6 +63,15 @@ pub(super) fn check(
                 key: "feed.webhook".into(),
                 what: error.0,
                 hint: Some("the webhook cannot be posted to as it is".into()),
+            });
+        }
+        if let Err(error) = Lookup::check(config) {
+            faults.push(Fault {
+                file: "configuration".into(),
+                line: None,
+                key: format!("lookup.{}", error.namespace),
+                what: error.what,
+                hint: Some("the directory cannot be asked as it is".into()),
             });
         }
         if let Err(found) = app::load_templates(config) {

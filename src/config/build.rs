@@ -48,6 +48,9 @@ pub(super) fn config(settings: &Settings, secrets: &Secrets) -> Option<Config> {
             Some((name.parse().ok()?, outgoing::provider(settings, secrets, place)?))
         })?,
         channels: outgoing::channels(settings)?,
+        lookups: each(settings, &["lookup"], |name, place| {
+            Some((name.parse().ok()?, outgoing::lookup(settings, secrets, place)?))
+        })?,
         feed: feed(settings, secrets)?,
         log: Log {
             filter: settings.text(&at(&["log", "filter"]))?.to_owned(),

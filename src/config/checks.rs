@@ -15,6 +15,7 @@ use super::value::format_duration;
 
 mod doors;
 mod feeds;
+mod lookups;
 mod orgs;
 mod providers;
 mod signatures;
@@ -39,6 +40,7 @@ pub(super) fn run(settings: &Settings, secrets: &Secrets, report: &mut Report) {
     doors::check(&mut check);
     orgs::check(&mut check);
     providers::check(&mut check);
+    lookups::check(&mut check);
     feeds::check(&mut check);
 }
 

@@ -263,12 +263,13 @@ fn below(path: &[String]) -> String {
 pub(super) fn names_at(path: &[String]) -> Option<Names> {
     let above: Vec<&str> = path.iter().map(String::as_str).collect();
     Some(match above.as_slice() {
-        ["source" | "provider", _] | ["templates", "allow", _] | ["admin", "token", _] | ["org", _, "sender", _] => {
-            Names::Word
-        }
+        ["source" | "provider" | "lookup", _]
+        | ["templates", "allow", _]
+        | ["admin", "token", _]
+        | ["org", _, "sender", _] => Names::Word,
         ["org", _] => Names::Org,
         ["org", _, "links", _] | ["provider", _, "param", _] => Names::Field,
-        ["source", _, "headers" | "headers_file", _] | ["provider", _, "headers", _] => Names::Header,
+        ["source" | "lookup", _, "headers" | "headers_file", _] | ["provider", _, "headers", _] => Names::Header,
         ["provider", _, "errors", _] => Names::Any,
         _ => return None,
     })

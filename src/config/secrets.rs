@@ -38,6 +38,9 @@ impl Secrets {
             reading.one(&join(&place, "sha256"), &join(&place, "sha256_file"));
         }
         reading.one(&at(&["feed", "webhook", "secret"]), &at(&["feed", "webhook", "secret_file"]));
+        for lookup in settings.names(&at(&["lookup"])) {
+            reading.table(&at(&["lookup", &lookup]), "headers", "headers_file");
+        }
         for provider in settings.names(&at(&["provider"])) {
             let place = at(&["provider", &provider]);
             reading.one(&join(&place, "password"), &join(&place, "password_file"));

@@ -34,7 +34,7 @@ pub(super) fn show(settings: &Settings) -> String {
     tables.sort_by_key(|table| {
         let group = table.first().cloned().unwrap_or_default();
         let section = order.iter().position(|other| other.first() == Some(&group));
-        let named = matches!(group.as_str(), "source" | "org" | "provider").then(|| table.get(1).cloned());
+        let named = matches!(group.as_str(), "source" | "org" | "provider" | "lookup").then(|| table.get(1).cloned());
         (section, named, order.iter().position(|other| other == table))
     });
     for table in &tables {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::clock::Time;
 use crate::config::{Org, Sender};
-use crate::id::Channel;
+use crate::id::{Channel, Namespace};
 use crate::ledger::{DeadReason, Notification, State};
 use crate::message::{Body, Email, Message, Sms};
 use crate::policy::{SuppressReason, WaitReason};
@@ -34,7 +34,7 @@ impl Dispatcher {
         let contact_id = match self.vault.resolve(&org.namespace, &n.subject.aliases)? {
             Resolution::Known(id) => id,
             Resolution::Unknown => {
-                return self.wait_for_contact(n, now).await.map(Err);
+                return self.wait_for_contact(n, &org.namespace, now).await.map(Err);
             }
             Resolution::Several => {
                 self.dead(n, DeadReason::SeveralPeople).await?;
@@ -45,8 +45,10 @@ impl Dispatcher {
                 return Ok(Err(Step::Done));
             }
         };
-        let Some(contact) = self.vault.contact(contact_id)? else {
-            return self.wait_for_contact(n, now).await.map(Err);
+        let Some(contact) = self.vault.contact(contact_id)?.filter(|contact| !contact.is_stale(now)) else {
+            // Only if it is there and stale; then the vault no longer says that it knows them.
+            self.vault.forget_stale(contact_id, now)?;
+            return self.wait_for_contact(n, &org.namespace, now).await.map(Err);
         };
         let mut suppressed = false;
         for channel in &n.channels {
@@ -67,12 +69,18 @@ impl Dispatcher {
         Ok(Err(Step::Done))
     }
 
-    async fn wait_for_contact(&self, n: &Notification, now: Time) -> Result<Step, DispatchError> {
+    async fn wait_for_contact(
+        &self,
+        n: &Notification,
+        namespace: &Namespace,
+        now: Time,
+    ) -> Result<Step, DispatchError> {
         if now >= n.contact_deadline {
             self.dead(n, DeadReason::ContactUnknown).await?;
             return Ok(Step::Done);
         }
-        self.wait(n, WaitReason::ContactUnknown, n.contact_deadline).await?;
+        let look = self.lookup.next_look(namespace, n.planned_at, now).unwrap_or(n.contact_deadline);
+        self.wait(n, WaitReason::ContactUnknown, look.min(n.contact_deadline)).await?;
         Ok(Step::WaitsForContact)
     }
 

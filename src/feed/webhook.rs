@@ -86,7 +86,7 @@ impl Webhook {
     }
 
     fn post_to(config: &WebhookFeed, clock: Clock) -> Result<Post, WebhookFeedError> {
-        Post::build(&config.url, config.ca_file.as_ref(), config.timeout, clock)
+        Post::build(&config.url, config.ca_file.as_ref(), config.timeout, 1, clock)
             .map_err(|error| WebhookFeedError(error.to_string()))
     }
 

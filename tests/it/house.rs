@@ -15,7 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["config"],
     &["rules", "ledger", "vault", "template", "provider"],
     &["control"],
-    &["intake", "plan", "feed"],
+    &["intake", "plan", "feed", "lookup"],
     &["dispatch"],
     &["app", "admin"],
     &["demo", "bench"],

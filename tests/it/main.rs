@@ -5,6 +5,7 @@
 //! * `process`: the real binary, with catchers that survive it;
 //! * `pipeline`: webhook in, message out: read this first;
 //! * `feeds`: reports, daily files and the webhook of a whole relay;
+//! * `lookup`: people who stay in the brand's own directory;
 //! * `fixtures`: every documented event through the real intake;
 //! * `outcomes`: every answer a provider can give;
 //! * `crash`: `kill -9` of the real binary;
@@ -25,6 +26,7 @@ mod feeds;
 mod first_day;
 mod fixtures;
 mod house;
+mod lookup;
 mod orgs;
 mod outcomes;
 mod people;

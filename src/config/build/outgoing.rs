@@ -1,4 +1,4 @@
-//! From checked settings to typed providers and channels.
+//! From checked settings to typed providers, channels and look-ups.
 //!
 //! Promises and nevers: those of its parent.
 
@@ -9,7 +9,8 @@ use crate::config::secrets::{Secrets, join};
 use crate::config::settings::{Settings, at};
 use crate::config::value::parse_duration;
 use crate::config::{
-    AmbiguousPolicy, ChannelConfig, ErrorClass, GatewayTest, HttpSms, Provider, ProviderKind, Smtp, SmtpTls,
+    AmbiguousPolicy, ChannelConfig, ErrorClass, GatewayTest, HttpSms, LookupConfig, Provider, ProviderKind, Smtp,
+    SmtpTls,
 };
 use crate::id::Channel;
 
@@ -87,6 +88,24 @@ fn gateway(settings: &Settings, secrets: &Secrets, place: &KeyPath) -> Option<Ht
         errors: settings.names(&errors).into_iter().map(class).collect::<Option<_>>()?,
         idempotent: settings.flag(&key("idempotent"))?,
         timeout: settings.span(&key("timeout"))?,
+        ca_file: settings.path(&key("ca_file")),
+    })
+}
+
+pub(super) fn lookup(settings: &Settings, secrets: &Secrets, place: &KeyPath) -> Option<LookupConfig> {
+    let key = |name: &str| join(place, name);
+    let headers = key("headers");
+    let header = |name: &str| Some((name.to_owned(), secrets.one(&join(&headers, name))?.clone()));
+    Some(LookupConfig {
+        url: settings.text(&key("url"))?.to_owned(),
+        headers: secrets.below(&headers).map(header).collect::<Option<_>>()?,
+        batch: settings.count(&key("batch"))?,
+        max_concurrency: settings.count(&key("max_concurrency"))?,
+        keep: settings.span(&key("keep"))?,
+        again_after: settings.span(&key("again_after"))?,
+        timeout: settings.span(&key("timeout"))?,
+        breaker_failures: settings.count(&key("breaker_failures"))?,
+        breaker_open: settings.span(&key("breaker_open"))?,
         ca_file: settings.path(&key("ca_file")),
     })
 }

@@ -60,6 +60,36 @@ fn a_webhook_is_signed_and_never_leaves_this_machine_in_plaintext() {
 }
 
 #[test]
+fn a_directory_is_of_a_namespace_that_an_org_has_and_never_asked_in_plaintext() {
+    let lookup = |name: &str, lines: &str| faults_after(&format!("[lookup.{name}]\n{lines}\n"));
+    let secret = "headers = { X-Key = \"kanarienvogel\" }";
+    assert_snapshot!(lookup("default", &format!("url = \"https://crm.example/x\"\n{secret}")), @r#"no fault"#);
+    assert_snapshot!(lookup("default", "url = \"http://127.0.0.1:1/x\""), @r#"no fault"#);
+    assert_snapshot!(lookup("default", secret), @r#"
+    sealpost.toml:26: lookup.default.url: missing
+        hint: add `url = …`: an address such as "https://gateway.example/messages" without credentials in it
+    "#);
+    assert_snapshot!(lookup("acme", &format!("url = \"http://crm.example/x\"\nkeep = \"0s\"\nbatch = 0\n{secret}")), @r#"
+    sealpost.toml:26: lookup.acme: no org has this namespace
+        hint: the table's name is a namespace; orgs have default
+    sealpost.toml:27: lookup.acme.url: plain HTTP to another machine
+        hint: use https
+    sealpost.toml:28: lookup.acme.keep: `0s` is not a duration such as "10s", "5m", "1h30m" or "3d"
+    sealpost.toml:29: lookup.acme.batch: `0` is not a whole number from 1 to 1000
+    "#);
+    let typed = "headers = { Content-Type = \"kanarienvogel\" }";
+    assert_snapshot!(lookup("default", &format!("url = \"https://crm.example/x\"\n{typed}")), @r#"
+    sealpost.toml:28: lookup.default.headers.Content-Type: is set by the relay itself
+        hint: take it out
+    "#);
+    let slow = format!("{GOOD}[lookup.default]\nurl = \"https://crm.example/x\"\nagain_after = \"30d\"\n");
+    assert_snapshot!(warnings_of(&slow, &[]), @r#"
+    sealpost.toml:28: lookup.default.again_after: not shorter than relay.wait_for_contact, so nobody is asked for twice
+        hint: shorten it
+    "#);
+}
+
+#[test]
 fn a_daily_file_has_a_time_of_the_day() {
     assert_snapshot!(faults_after("[feed]\nat = \"25:00\"\n"), @r#"sealpost.toml:27: feed.at: `25:00` is not a time of the day such as "02:00""#);
     assert_snapshot!(faults_after("[feed]\nat = \"2:00\"\n"), @r#"sealpost.toml:27: feed.at: `2:00` is not a time of the day such as "02:00""#);
