@@ -29,8 +29,7 @@ async fn a_person_who_was_never_loaded_is_found_in_the_brands_directory_and_writ
     .await;
     let relay = Relay::with(asks(&directory)).await;
     relay.event(&customer_added("told", 1)).await;
-    relay.settled("told").await;
-    assert_eq!((relay.smtp.mails().len(), relay.sms.messages().len()), (1, 1));
+    relay.until("both messages are sent", async |r| (r.smtp.mails().len(), r.sms.messages().len()) == (1, 1)).await;
     assert!(directory.messages().iter().all(|question| question.path == "/people"));
     let contact =
         relay.admin("POST", "/v1/vault/get", Some(json!({"customer": "external_id:EXT0001", "by": "officer"}))).await;
