@@ -4,6 +4,7 @@
 //! rest.
 //! Never: a search that is not known to find: it must find the person in the catcher's mail.
 
+mod doors;
 mod needle;
 
 use std::path::Path;

@@ -8,12 +8,14 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use sealpost::sink::sms::{SmsScript, SmsSink};
 use sealpost::sink::smtp::{Act, Phase, SmtpScript};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
+use crate::doors::{self, Door, Shows};
 use crate::process::Installation;
-use crate::support::{self, KEY, PATIENCE, Setup, breath, customer_added};
+use crate::support::{PATIENCE, Setup, breath, customer_added};
 
 const ROUNDS: usize = 20;
 /// Webhooks at once.
@@ -45,13 +47,14 @@ fn people() -> String {
 }
 
 /// Delivers as Capillary does: what was not acknowledged comes again, under the same id.
-async fn sender(intake: std::net::SocketAddr, sent: Arc<Sent>, count: Arc<AtomicUsize>) {
+async fn sender(door: Door, sent: Arc<Sent>, count: Arc<AtomicUsize>) {
     loop {
         let again = sent.unsure.lock().expect("nobody panics").pop();
         let n = again.unwrap_or_else(|| sent.next.fetch_add(1, Ordering::SeqCst));
         assert!(n < PEOPLE, "more events than people");
         let body = customer_added(&event_id(n), n).to_string();
-        match support::deliver(intake, KEY, body.as_bytes()).await {
+        let shows = if n % 2 == 0 { Shows::Signature } else { Shows::Key };
+        match door.deliver(shows, body.as_bytes()).await {
             Ok((200, _)) => {
                 sent.acknowledged.lock().expect("nobody panics").insert(n);
                 count.fetch_add(1, Ordering::SeqCst);
@@ -79,9 +82,18 @@ async fn nothing_that_was_acknowledged_is_lost_and_nothing_is_silently_told_twic
     let mut chance = fastrand::Rng::with_seed(seed);
     // A server that takes its time, so that many kills meet a mail between its dot and its answer.
     let smtp = SmtpScript::new().at(Phase::Dot, Act::After(Duration::from_millis(5), Box::new(Act::Usual)));
-    let mut relay = Installation::new(Setup { smtp, retry: Some((ROUNDS, "200ms")), ..Setup::default() }).await;
+    let receiver = SmsSink::start(SmsScript::new()).await.expect("a receiver of the webhook");
+    let elsewhere = tempfile::tempdir().expect("a temporary directory");
+    let toml = format!(
+        "{}[feed.webhook]\nurl = \"{}/hook\"\nsecret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n",
+        doors::toml(elsewhere.path()),
+        receiver.url()
+    );
+    let setup = Setup { smtp, retry: Some((ROUNDS, "200ms")), toml, ..Setup::default() };
+    let mut relay = Installation::new(setup).await;
     std::fs::write(relay.dir.path().join("people.csv"), people()).expect("a file can be written");
     relay.must(&["vault", "import", "people.csv"]);
+    let door = Door::new(relay.intake);
 
     let sent = Arc::new(Sent::default());
     for round in 0..ROUNDS {
@@ -90,7 +102,7 @@ async fn nothing_that_was_acknowledged_is_lost_and_nothing_is_silently_told_twic
         let wanted = chance.usize(1..60);
         let mut senders = JoinSet::new();
         for _ in 0..SENDERS {
-            senders.spawn(sender(relay.intake, sent.clone(), count.clone()));
+            senders.spawn(sender(door.clone(), sent.clone(), count.clone()));
         }
         let mails_before = relay.smtp.reached(Phase::Dot);
         let reached = async {
@@ -116,6 +128,7 @@ async fn nothing_that_was_acknowledged_is_lost_and_nothing_is_silently_told_twic
         timelines.insert(*n, relay.settled(&event_id(*n)).await);
     }
     quiet(&relay).await;
+    let told = told(&receiver, &relay).await;
     let ended = relay.terminate().await;
     assert_eq!(ended.code(), Some(0), "SIGTERM ends the daemon in order (seed {seed})");
 
@@ -136,12 +149,46 @@ async fn nothing_that_was_acknowledged_is_lost_and_nothing_is_silently_told_twic
             // A text that may have gone is held for a person: that it is missing is no secret.
             let held = !is_mail && ambiguous && notification["reason"] == "ambiguous_hold";
             assert!(!copies.is_empty() || held, "{n} was acknowledged and never told (seed {seed}): {found:#}");
+            let outcome = if held { "ambiguous" } else { "sent" };
+            assert!(told.contains(&(id.to_owned(), outcome.to_owned())), "{n}: the webhook never told (seed {seed})");
             assert!(notification["state"] == "sent" || held, "{n} (seed {seed}): {found:#}");
         }
     }
     let delivered = sent.next.load(Ordering::SeqCst);
     assert!(mails.keys().chain(texts.keys()).all(|n| *n < delivered), "a message to somebody without an event");
     assert!(doubtful > 0, "no kill met a message on its way: the test proves nothing (seed {seed})");
+}
+
+/// Every outcome that the webhook told, once it has told all: notification and word. What is new comes in the order of its numbers.
+async fn told(receiver: &SmsSink, relay: &Installation) -> BTreeSet<(String, String)> {
+    let looks = async {
+        loop {
+            let (_, metrics) = relay.ask("GET", "/metrics", None).await;
+            if metrics.lines().any(|line| line == "sealpost_webhook_backlog 0") {
+                return;
+            }
+            breath().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, looks).await.expect("the webhook tells everything");
+    let (mut last, mut told) = (0, BTreeMap::new());
+    for post in receiver.messages() {
+        let body: Value = serde_json::from_slice(&post.body).expect("a post is JSON");
+        for outcome in body["data"]["outcomes"].as_array().expect("outcomes").clone() {
+            let number = outcome["number"].as_u64().expect("a number");
+            let text = |name: &str| outcome[name].as_str().expect("a text").to_owned();
+            let what = (text("notification"), text("outcome"));
+            match told.get(&number) {
+                Some(before) => assert_eq!(before, &what, "a repeated number is the same outcome"),
+                None => {
+                    assert!(number > last, "{number} after {last}: something overtook it");
+                    last = number;
+                    told.insert(number, what);
+                }
+            }
+        }
+    }
+    told.into_values().collect()
 }
 
 /// Waits until nothing but what is held for a person waits: also events that were kept and not acknowledged.

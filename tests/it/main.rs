@@ -8,6 +8,7 @@
 //! * `lookup`: people who stay in the brand's own directory;
 //! * `fixtures`: every documented event through the real intake;
 //! * `outcomes`: every answer a provider can give;
+//! * `doors`: TLS and signatures, as a sender has them;
 //! * `crash`: `kill -9` of the real binary;
 //! * `bench`: the bench itself, small;
 //! * `commands`: exit codes of the real binary;
@@ -22,6 +23,7 @@ mod commands;
 mod crash;
 mod customers;
 mod deploy;
+mod doors;
 mod feeds;
 mod first_day;
 mod fixtures;
