@@ -227,9 +227,16 @@ pub fn event_key(hasher: &dyn KeyedHasher, org: OrgId, event_id: &str) -> EventK
     EventKey(hasher.keyed_hash("event", &[org.to_string().as_bytes(), event_id.trim().as_bytes()]))
 }
 
-/// The keyed hash of one identifier. Values are opaque: only surrounding white space is cut.
+/// The keyed hash of one identifier. Values are opaque: only surrounding white space is cut, and what is a way of writing rather than
+/// of naming: the `+` of a phone number, which Capillary leaves out, and the case of a mail address.
 pub fn alias_hash(hasher: &dyn KeyedHasher, namespace: &Namespace, kind: AliasKind, value: &str) -> KeyedHash {
-    hasher.keyed_hash("alias", &[namespace.as_str().as_bytes(), kind.as_str().as_bytes(), value.trim().as_bytes()])
+    let value = value.trim();
+    let lower = (kind == AliasKind::Email).then(|| Personal::new(value.to_lowercase()));
+    let value = match kind {
+        AliasKind::Mobile => value.strip_prefix('+').unwrap_or(value),
+        _ => lower.as_ref().map_or(value, Personal::expose),
+    };
+    hasher.keyed_hash("alias", &[namespace.as_str().as_bytes(), kind.as_str().as_bytes(), value.as_bytes()])
 }
 
 impl AliasKind {

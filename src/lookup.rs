@@ -110,8 +110,10 @@ impl Lookup {
     /// # Errors
     /// As [`Lookup::build`].
     pub fn check(config: &Config) -> Result<(), LookupError> {
-        let each = config.lookups.iter();
-        each.map(|(namespace, of)| directory(namespace, of, Clock::system(), &Metrics::new()).map(drop)).collect()
+        for (namespace, of) in &config.lookups {
+            directory(namespace, of, Clock::system(), &Metrics::new())?;
+        }
+        Ok(())
     }
 
     /// When a notification that waits since `since` for somebody in this namespace is to be looked at again; `None`: only when they

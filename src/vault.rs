@@ -320,7 +320,7 @@ impl Vault {
 
     /// Counts.
     pub fn stats(&self) -> Result<VaultStats, VaultError> {
-        let Counts { contacts, aliases } = *self.writer();
+        let Counts { contacts, aliases, .. } = *self.writer();
         Ok(VaultStats { contacts, aliases, bytes_on_disk: self.0.store.bytes_on_disk()? })
     }
 
@@ -345,7 +345,7 @@ impl Vault {
     fn change(&self, work: impl FnOnce(&mut Draft<'_>) -> Result<United, VaultError>) -> Result<Learned, VaultError> {
         let mut counts = self.writer();
         self.0.committer.check()?;
-        let mut draft = Draft::new(&self.0.store);
+        let mut draft = Draft::new(&self.0.store, *counts);
         let united = work(&mut draft)?;
         let Committed { woken, dirty, moved } = draft.commit(&mut counts)?;
         if moved {

@@ -136,6 +136,10 @@ impl Inner {
         self.counts.clone()
     }
 
+    pub(super) fn counts_of(&self, reason: &str) -> u64 {
+        self.counts.get(reason).copied().unwrap_or(0)
+    }
+
     /// Pops the first due place into a lease. The guard is made by the caller, outside the lock's reach.
     pub(super) fn lease_first_due(&mut self, now: Time) -> Option<TimedPlace> {
         loop {

@@ -133,25 +133,11 @@ pub(super) fn same(one: &Contact, two: &Contact) -> bool {
         && one.attributes == two.attributes
 }
 
-/// The shared aliases of the contact's own addresses. Capillary writes numbers with and without `+`, and people
-/// write mail addresses in any case, so each form leads here.
+/// The shared aliases of the contact's own addresses.
 pub(super) fn address_aliases(keys: &Keyring, namespace: &Namespace, contact: &Contact) -> Vec<Alias> {
-    let mut aliases = Vec::new();
-    let mut add = |kind, value: &str| {
-        let alias = Alias { kind, hash: alias_hash(keys, namespace, kind, value) };
-        if !aliases.contains(&alias) {
-            aliases.push(alias);
-        }
-    };
-    if let Some(mobile) = &contact.mobile {
-        add(AliasKind::Mobile, mobile.expose());
-        add(AliasKind::Mobile, mobile.expose().trim_start_matches('+'));
-    }
-    if let Some(email) = &contact.email {
-        add(AliasKind::Email, email.expose());
-        add(AliasKind::Email, Personal::new(email.expose().to_lowercase()).expose());
-    }
-    aliases
+    let own = [(AliasKind::Mobile, &contact.mobile), (AliasKind::Email, &contact.email)];
+    let given = own.into_iter().filter_map(|(kind, address)| Some((kind, address.as_ref()?)));
+    given.map(|(kind, address)| Alias { kind, hash: alias_hash(keys, namespace, kind, address.expose()) }).collect()
 }
 
 /// The keyed hash under which an address is marked as not to be used.

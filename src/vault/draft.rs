@@ -21,17 +21,23 @@ pub(super) const MAX_ALIASES: usize = 64;
 pub(super) struct Counts {
     pub(super) contacts: u64,
     pub(super) aliases: u64,
+    /// People ever made, for ids.
+    #[serde(default)]
+    pub(super) made: u64,
 }
 
 pub(super) struct Draft<'s> {
     store: &'s Store,
+    /// People ever made, before and with this change.
+    made: (u64, u64),
     persons: BTreeMap<ContactId, Slot<Person>>,
     contacts: BTreeMap<ContactId, Slot<Contact>>,
     /// Until when a stored contact was kept before this change, if it was only looked up.
     kept: BTreeMap<ContactId, Time>,
     links: BTreeMap<KeyedHash, (Option<Link>, Option<Link>)>,
     shared: BTreeMap<(KeyedHash, ContactId), (bool, Option<Time>)>,
-    tombstones: BTreeMap<KeyedHash, Time>,
+    /// As read, and what they are now.
+    tombstones: BTreeMap<KeyedHash, (Option<Time>, Option<Time>)>,
     touched: BTreeSet<Alias>,
 }
 
@@ -59,9 +65,10 @@ fn worth(kind: AliasKind) -> u8 {
 }
 
 impl<'s> Draft<'s> {
-    pub(super) fn new(store: &'s Store) -> Self {
+    pub(super) fn new(store: &'s Store, counts: Counts) -> Self {
         Self {
             store,
+            made: (counts.made, counts.made),
             persons: BTreeMap::new(),
             contacts: BTreeMap::new(),
             kept: BTreeMap::new(),
@@ -74,7 +81,7 @@ impl<'s> Draft<'s> {
 
     /// Forgets the change.
     pub(super) fn abandon(&mut self) {
-        *self = Self::new(self.store);
+        *self = Self::new(self.store, Counts { made: self.made.0, ..Counts::default() });
     }
 
     pub(super) fn keys(&self) -> &'s crate::seal::Keyring {
@@ -131,9 +138,23 @@ impl<'s> Draft<'s> {
         Ok(slot.now.as_mut())
     }
 
-    pub(super) fn create(&mut self, id: ContactId, namespace: &str) {
+    /// A person of whom nothing is known yet. Ids count up, so that people who come together are stored together: an import writes a
+    /// few pages of the store again and again instead of all of them. The rest of an id is random.
+    pub(super) fn create(&mut self, namespace: &str) -> ContactId {
+        self.made.1 += 1;
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&self.made.1.to_be_bytes());
+        id[8..].copy_from_slice(&crate::seal::random::<8>());
+        let id = ContactId(id);
         let now = Some(Person { namespace: namespace.into(), ..Person::default() });
         self.persons.insert(id, Slot { was: false, now, changed: true });
+        // Nothing of somebody new is stored: there is no need to look.
+        self.contacts.insert(id, Slot { was: false, now: None, changed: false });
+        id
+    }
+
+    fn is_new(&self, id: ContactId) -> bool {
+        self.persons.get(&id).is_some_and(|slot| !slot.was)
     }
 
     pub(super) fn take_person(&mut self, id: ContactId) -> Result<Option<Person>, VaultError> {
@@ -166,17 +187,20 @@ impl<'s> Draft<'s> {
         Ok(slot.now.take())
     }
 
-    pub(super) fn tombstone(&self, hash: KeyedHash) -> Result<Option<Time>, VaultError> {
-        match self.tombstones.get(&hash) {
-            Some(at) => Ok(Some(*at)),
-            None => self.store.tombstone(hash),
+    pub(super) fn tombstone(&mut self, hash: KeyedHash) -> Result<Option<Time>, VaultError> {
+        match self.tombstones.entry(hash) {
+            std::collections::btree_map::Entry::Occupied(slot) => Ok(slot.get().1),
+            std::collections::btree_map::Entry::Vacant(slot) => {
+                let at = self.store.tombstone(hash)?;
+                Ok(slot.insert((at, at)).1)
+            }
         }
     }
 
     /// Marks an alias as erased at `at`, or later if it was already.
     pub(super) fn bury(&mut self, hash: KeyedHash, at: Time) -> Result<(), VaultError> {
         if self.tombstone(hash)?.is_none_or(|before| before < at) {
-            self.tombstones.insert(hash, at);
+            self.tombstones.entry(hash).or_default().1 = Some(at);
         }
         Ok(())
     }
@@ -253,10 +277,14 @@ impl<'s> Draft<'s> {
     }
 
     fn shared_slot(&mut self, hash: KeyedHash, id: ContactId) -> Result<&mut (bool, Option<Time>), VaultError> {
+        let is_new = self.is_new(id);
         match self.shared.entry((hash, id)) {
             std::collections::btree_map::Entry::Occupied(slot) => Ok(slot.into_mut()),
             std::collections::btree_map::Entry::Vacant(slot) => {
-                let at = self.store.get(Table::Shared, &[hash.0, id.0].concat())?;
+                let at = match is_new {
+                    true => None,
+                    false => self.store.get(Table::Shared, &[hash.0, id.0].concat())?,
+                };
                 let at = at.map(|plain| record::read_time(&plain)).transpose()?;
                 Ok(slot.insert((at.is_some(), at)))
             }
@@ -282,7 +310,7 @@ impl<'s> Draft<'s> {
         let mut batch = self.store.batch();
         let mut dirty = false;
         let mut moved = false;
-        let mut after = *counts;
+        let mut after = Counts { made: self.made.1, ..*counts };
         let count = |counter: &mut u64, was: bool, now: bool| {
             *counter = counter.saturating_add(u64::from(now && !was)).saturating_sub(u64::from(was && !now));
         };
@@ -328,9 +356,11 @@ impl<'s> Draft<'s> {
                 None => batch.remove(Table::Shared, &key),
             }
         }
-        for (hash, at) in &self.tombstones {
-            dirty = true;
-            batch.put(Table::Tombstone, &hash.0, &record::write_time(*at))?;
+        for (hash, (was, now)) in &self.tombstones {
+            if let Some(at) = now.filter(|_| was != now) {
+                dirty = true;
+                batch.put(Table::Tombstone, &hash.0, &record::write_time(at))?;
+            }
         }
         if dirty {
             batch.put(Table::Meta, b"counts", &record::write_json(&after)?)?;
@@ -343,13 +373,14 @@ impl<'s> Draft<'s> {
     /// Aliases that lead to a contact after this change and did not before.
     fn woken(&mut self) -> Result<Vec<Alias>, VaultError> {
         let gained = self.contacts.iter().filter(|(_, slot)| slot.now.is_some() && !slot.was).map(|(id, _)| *id);
+        let mut leads = BTreeSet::new();
         for id in gained.collect::<Vec<_>>() {
-            let aliases: Vec<_> = self.person(id)?.into_iter().flat_map(|p| &p.aliases).map(Entry::alias).collect();
-            self.touched.extend(aliases);
+            leads.extend(self.person(id)?.into_iter().flat_map(|p| &p.aliases).map(Entry::alias));
         }
+        self.touched.extend(&leads);
         let mut woken = Vec::new();
         for alias in std::mem::take(&mut self.touched) {
-            if self.leads_now(alias)? && !self.led_before(alias)? {
+            if (leads.contains(&alias) || self.leads_now(alias)?) && !self.led_before(alias)? {
                 woken.push(alias);
             }
         }

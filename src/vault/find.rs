@@ -35,7 +35,7 @@ impl Vault {
     pub fn find(&self, namespace: &Namespace, reach: &Reach, most: usize) -> Result<(Vec<Reached>, bool), VaultError> {
         let store = &self.0.store;
         let mut found: Vec<Reached> = Vec::new();
-        for alias in self.aliases_of(namespace, reach) {
+        if let Some(alias) = self.alias_of(namespace, reach) {
             for id in store.some_sharers(alias.hash, most + 1)? {
                 let Some(person) = store.person(id)? else { continue };
                 let current = person.aliases.iter().any(|entry| entry.own && entry.alias() == alias);
@@ -85,36 +85,23 @@ impl Vault {
         Ok(is_known.then(|| json!({ "external_id": external, "customer_id": customer })))
     }
 
-    /// Every form in which the index may hold it: as the contact's own, and as events wrote it.
-    fn aliases_of(&self, namespace: &Namespace, reach: &Reach) -> Vec<Alias> {
-        let (kind, forms) = match reach {
-            Reach::Phone(given) => (AliasKind::Mobile, phone_forms(given)),
-            Reach::Email(given) => {
-                let lower = Personal::new(given.expose().trim().to_lowercase());
-                (AliasKind::Email, vec![Personal::new(given.expose().trim()), lower])
-            }
+    /// The alias of a number or an address, however it is written; nothing if it is none.
+    fn alias_of(&self, namespace: &Namespace, reach: &Reach) -> Option<Alias> {
+        let (kind, value) = match reach {
+            Reach::Phone(given) => (AliasKind::Mobile, phone_digits(given)),
+            Reach::Email(given) => (AliasKind::Email, Personal::new(given.expose().trim())),
         };
-        let mut aliases: Vec<Alias> = Vec::new();
-        for form in forms.iter().filter(|form| !form.is_blank()) {
-            let alias = Alias { kind, hash: alias_hash(&self.0.store.keys, namespace, kind, form.expose()) };
-            if !aliases.contains(&alias) {
-                aliases.push(alias);
-            }
-        }
-        aliases
+        let hash = || alias_hash(&self.0.store.keys, namespace, kind, value.expose());
+        (!value.is_blank()).then(|| Alias { kind, hash: hash() })
     }
 }
 
-fn phone_forms(given: &Personal) -> Vec<Personal> {
+fn phone_digits(given: &Personal) -> Personal {
     let digits = Personal::new(given.expose().chars().filter(char::is_ascii_digit).collect::<String>());
-    let digits = match given.expose().trim_start().starts_with('+') {
-        true => digits.expose(),
-        false => digits.expose().strip_prefix("00").unwrap_or(digits.expose()),
-    };
-    if digits.is_empty() {
-        return Vec::new();
+    match (given.expose().trim_start().starts_with('+'), digits.expose().strip_prefix("00")) {
+        (false, Some(international)) => Personal::new(international),
+        _ => digits,
     }
-    vec![Personal::new(format!("+{digits}")), Personal::new(digits)]
 }
 
 /// Identifiers that a person bears; those of their own addresses are not among them.

@@ -89,9 +89,7 @@ pub(super) fn unite(
         if unknown.is_empty() || (!lonely && unknown.len() + shared < 2) {
             return Ok(united);
         }
-        let id = ContactId(crate::seal::random());
-        draft.create(id, namespace.as_str());
-        id
+        draft.create(namespace.as_str())
     } else {
         let mut base = None;
         for (_, link) in &known {

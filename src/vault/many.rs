@@ -6,14 +6,19 @@
 //! Each batch of sled rolls its log buffer twice, which is two writes that are waited for: one batch for each person
 //! would cost a million people two million writes.
 
+use std::sync::mpsc;
+
 use super::draft::Draft;
 use super::link::{self, Name, United};
+use super::store::Table;
 use super::{Contact, Learned, NamedAlias, PutMode, Vault, VaultError, contact};
 use crate::event::Alias;
 use crate::id::Namespace;
 
 /// People put in one batch.
 const AT_ONCE: usize = 250;
+/// Batches made ready while one is put.
+const AHEAD: usize = 1;
 
 /// One of many.
 pub struct PutRow {
@@ -60,25 +65,65 @@ impl Vault {
     /// When the vault is at fault; rows before that may be stored. The fault of a row is in its result.
     pub fn put_many(&self, namespace: &Namespace, rows: &[PutRow], how: PutHow) -> Result<ManyPut, VaultError> {
         let mut done = ManyPut::default();
-        for rows in rows.chunks(AT_ONCE) {
-            let first = done.rows.len();
-            let mut fit = Vec::with_capacity(rows.len());
-            for (at, row) in rows.iter().enumerate() {
-                match self.fit(namespace, row, how) {
-                    Ok((names, contact)) => {
-                        fit.push(Fit { at: first + at, names, contact, row });
-                        done.rows.push(Ok(Learned::default()));
-                    }
-                    Err(fault) => done.rows.push(Err(fault)),
-                }
+        if rows.len() <= AT_ONCE {
+            self.put_chunk(namespace, self.prepare(namespace, rows, how), how, &mut done)?;
+            return Ok(done);
+        }
+        std::thread::scope(|scope| {
+            let (ahead, prepared) = mpsc::sync_channel(AHEAD);
+            scope.spawn(move || {
+                // Whoever no longer takes them has failed, and says so.
+                rows.chunks(AT_ONCE).all(|rows| ahead.send(self.prepare(namespace, rows, how)).is_ok())
+            });
+            for chunk in prepared {
+                self.put_chunk(namespace, chunk, how, &mut done)?;
             }
-            if !self.put_together(namespace, &fit, how, &mut done)? {
-                for one in fit.chunks(1) {
-                    self.put_alone(namespace, one, how, &mut done)?;
+            Ok(done)
+        })
+    }
+
+    /// What can be done before a row's turn comes: its form, the keyed hashes of its names; and the pages of the store where they will be
+    /// written are read, which is most of the work where the store is larger than its cache.
+    fn prepare<'r>(&self, namespace: &Namespace, rows: &'r [PutRow], how: PutHow) -> Vec<Result<Fit<'r>, VaultError>> {
+        rows.iter()
+            .map(|row| {
+                let (names, contact) = self.fit(namespace, row, how)?;
+                for alias in names.iter().map(|name| name.alias) {
+                    self.0.store.warm(Table::Unique, &alias.hash.0)?;
                 }
+                for alias in contact::address_aliases(&self.0.store.keys, namespace, &contact) {
+                    self.0.store.warm(Table::Shared, &alias.hash.0)?;
+                }
+                Ok(Fit { at: 0, names, contact, row })
+            })
+            .collect()
+    }
+
+    fn put_chunk(
+        &self,
+        namespace: &Namespace,
+        prepared: Vec<Result<Fit<'_>, VaultError>>,
+        how: PutHow,
+        done: &mut ManyPut,
+    ) -> Result<(), VaultError> {
+        let mut fit = Vec::with_capacity(prepared.len());
+        for row in prepared {
+            let at = done.rows.len();
+            match row {
+                Ok(row) => {
+                    fit.push(Fit { at, ..row });
+                    done.rows.push(Ok(Learned::default()));
+                }
+                Err(fault) if fault.is_of_the_record() => done.rows.push(Err(fault)),
+                Err(fault) => return Err(fault),
             }
         }
-        Ok(done)
+        if !self.put_together(namespace, &fit, how, done)? {
+            for one in fit.chunks(1) {
+                self.put_alone(namespace, one, how, done)?;
+            }
+        }
+        Ok(())
     }
 
     fn fit(&self, namespace: &Namespace, row: &PutRow, how: PutHow) -> Result<(Vec<Name>, Contact), VaultError> {

@@ -136,6 +136,11 @@ impl Store {
         self.db.get(table.key(key)).map(|found| found.is_some()).map_err(store_error)
     }
 
+    /// Reads the page where a key stands or would stand, so that a writer finds it in the cache.
+    pub(super) fn warm(&self, table: Table, key: &[u8]) -> Result<(), VaultError> {
+        self.contains(table, key).map(drop)
+    }
+
     pub(super) fn link(&self, hash: KeyedHash) -> Result<Option<Link>, VaultError> {
         self.get(Table::Unique, &hash.0)?.map(|plain| record::read_link(&plain)).transpose()
     }

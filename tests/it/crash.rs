@@ -53,7 +53,7 @@ async fn sender(door: Door, sent: Arc<Sent>, count: Arc<AtomicUsize>) {
         let n = again.unwrap_or_else(|| sent.next.fetch_add(1, Ordering::SeqCst));
         assert!(n < PEOPLE, "more events than people");
         let body = customer_added(&event_id(n), n).to_string();
-        let shows = if n % 2 == 0 { Shows::Signature } else { Shows::Key };
+        let shows = if n.is_multiple_of(2) { Shows::Signature } else { Shows::Key };
         match door.deliver(shows, body.as_bytes()).await {
             Ok((200, _)) => {
                 sent.acknowledged.lock().expect("nobody panics").insert(n);

@@ -11,7 +11,7 @@ use crate::vault::import::{Fault, Import, RowFault};
 use crate::vault::json::row_json;
 
 /// Rows in one request: enough to share a sync, few enough to bound memory and a request's time.
-const ROWS: usize = 2_000;
+const ROWS: usize = 8_000;
 /// Bytes in one request: rows with long attributes are sent in smaller batches.
 const BYTES: usize = 4 << 20;
 
