@@ -325,7 +325,7 @@ pub(super) struct Find {
     #[arg(long, value_name = "ID")]
     request_id: Option<String>,
     /// Capillary's reference id
-    #[arg(long, value_name = "ID")]
+    #[arg(long, alias = "reference-id", value_name = "ID")]
     ref_id: Option<String>,
     /// A bill number
     #[arg(long, value_name = "NUMBER")]

@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 
 use ::config::{Value, ValueKind};
 
+use super::layer::Rank;
 use super::schema::{KeyPath, ROWS, dotted, quoted_key};
-use super::settings::Settings;
+use super::settings::{Settings, at};
 
 /// Writes every setting that has a value, table by table.
 pub(super) fn show(settings: &Settings) -> String {
@@ -18,7 +19,7 @@ pub(super) fn show(settings: &Settings) -> String {
     for row in ROWS {
         for path in settings.places_of(row) {
             let (Some(value), Some((name, table))) = (settings.get(&path), path.split_last()) else { continue };
-            if !settings.has_type(row, &path) {
+            if !settings.has_type(row, &path) || is_of_an_absent_signature(settings, &path) {
                 continue;
             }
             let shown = if row.hidden { "\"<hidden>\"".to_owned() } else { as_toml(value) };
@@ -48,6 +49,14 @@ pub(super) fn show(settings: &Settings) -> String {
         }
     }
     text
+}
+
+/// Defaults of a signature that nobody described would look as if there were one.
+fn is_of_an_absent_signature(settings: &Settings, path: &[String]) -> bool {
+    let [source, name, hmac, _] = path else { return false };
+    let given = |path: &KeyPath| settings.get(path).is_some() && settings.origin(path).rank >= Rank::File;
+    let keys = ["secret", "secret_file"].map(|key| at(&[source, name, hmac, key]));
+    source == "source" && hmac == "hmac" && !keys.iter().any(given)
 }
 
 fn as_toml(value: &Value) -> String {

@@ -66,6 +66,17 @@ fn gateway<'c>(config: &'c Config, name: &str) -> &'c HttpSms {
 }
 
 #[test]
+fn a_source_that_does_not_sign_is_shown_without_a_signature() {
+    let shown = |more: &str| loaded(&format!("{GOOD}{more}"), &[]).show();
+    assert!(!shown("").contains("hmac"));
+    let signed = shown("[source.signed.hmac]\nsecret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n");
+    assert!(
+        signed.contains("[source.signed.hmac]") && signed.contains("scheme = ") && !signed.contains("MfKQ"),
+        "{signed}"
+    );
+}
+
+#[test]
 fn without_a_file_the_reference_is_in_force_and_nothing_is_sent() {
     let config = Config::load(None, &BTreeMap::new()).unwrap_or_else(|faults| panic!("{faults}")).config;
     assert_eq!(config.relay.mode, Mode::Shadow);
