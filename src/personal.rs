@@ -40,3 +40,18 @@ pub struct Customer {
     /// IANA time zone.
     pub time_zone: Option<String>,
 }
+
+impl Customer {
+    /// Every field but the attributes, whose names are the brand's.
+    pub const FIELDS: [&'static str; 4] = ["first_name", "last_name", "email", "mobile"];
+
+    /// True if somebody may have a field of this name.
+    pub fn may_have(field: &str) -> bool {
+        let is_word =
+            |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+        match field.strip_prefix("attributes.") {
+            Some(attribute) => is_word(attribute),
+            None => Self::FIELDS.contains(&field),
+        }
+    }
+}

@@ -39,6 +39,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::helpers::nearest;
 use crate::id::{Category, SenderRole};
+use crate::personal::Customer;
 
 /// How long one SMS variable may be unless the template says otherwise (India's DLT: 30).
 const MAX_VAR_CHARS: usize = 30;
@@ -272,10 +273,12 @@ impl Reader<'_> {
         let category = self.category(head, head_line);
         let reads = self.texts(head, "template", "reads").unwrap_or_default();
         for read in &reads {
-            let name = read.value.strip_prefix("attributes.").unwrap_or(&read.value);
-            if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
+            if !Customer::may_have(&read.value) {
                 self.wrong(read.line, "template.reads", format!("`{}` is not a personal field", read.value));
-                self.hint("expected a field such as `first_name`, or `attributes.<name>`");
+                self.hint(nearest(&read.value, Customer::FIELDS.into_iter()).map_or_else(
+                    || format!("expected {}, or `attributes.<name>`", Customer::FIELDS.join(", ")),
+                    |near| format!("did you mean `{near}`?"),
+                ));
             }
         }
         let brake_per_hour = self.number(head, "template", "brake_per_hour", 1..=u64::from(u32::MAX));

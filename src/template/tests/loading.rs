@@ -8,7 +8,7 @@ use crate::policy::Mode;
 
 #[test]
 fn all_faults_come_at_once_with_file_line_key_and_hint() {
-    let toml = "[templat]\n\n[template]\ncategory = \"marketing\"\nreads = [\"first name\", 5]\nbrake_per_hours = 5\n\n\
+    let toml = "[templat]\n\n[template]\ncategory = \"marketing\"\nreads = [\"first name\", \"aadhaar\", \"attributes.\", 5]\nbrake_per_hours = 5\n\n\
         [email]\nsendr = \"x\"\n\n[sms]\nsender = \"Bad Role\"\ntext = \"x\"\n\n[[rule]]\nanything = \"goes\"\n";
     let report = faults(&[
         ("a/template.toml", toml),
@@ -28,9 +28,13 @@ fn all_faults_come_at_once_with_file_line_key_and_hint() {
         hint: did you mean `template`?
     a/template.toml:4: template.category: `marketing` is not a category
         hint: expected `transactional`, `service` or `promotional`
+    a/template.toml:5: template.reads: `aadhaar` is not a personal field
+        hint: expected first_name, last_name, email, mobile, or `attributes.<name>`
+    a/template.toml:5: template.reads: `attributes.` is not a personal field
+        hint: expected first_name, last_name, email, mobile, or `attributes.<name>`
     a/template.toml:5: template.reads: `first name` is not a personal field
-        hint: expected a field such as `first_name`, or `attributes.<name>`
-    a/template.toml:5: template.reads[1]: is integer; expected a text
+        hint: did you mean `first_name`?
+    a/template.toml:5: template.reads[3]: is integer; expected a text
     a/template.toml:6: template.brake_per_hours: is not a key that is known here
         hint: did you mean `brake_per_hour`?
     a/template.toml:8: email.sender: is missing
@@ -48,7 +52,7 @@ fn all_faults_come_at_once_with_file_line_key_and_hint() {
         hint: folders of a template are locales (`hi`, `ar-SA`) and `examples`
     d/template.toml:3: email: the mail has no part
         hint: add `email.mjml.hbs`, `email.html.hbs` or `email.txt.hbs`
-"#);
+    "#);
 }
 
 #[test]
