@@ -128,9 +128,6 @@ pub fn contact_json(contact: &Contact) -> Value {
         contact.attributes.iter().map(|(name, value)| (name.clone(), value.expose().into())).collect();
     object.insert("attributes".into(), attributes.into());
     object.insert("updated_at".into(), contact.updated_at.to_string().into());
-    if let Some(until) = contact.keep_until {
-        object.insert("keep_until".into(), until.to_string().into());
-    }
     object.into()
 }
 
@@ -156,16 +153,19 @@ pub fn row_json(row: &Row) -> Value {
 
 impl Vault {
     /// Everything that is stored of a person, for the audited `get` and for the answer to a request for access:
-    /// identifiers (where they were told; null where only their hash is known), contact, marks.
+    /// identifiers (where they were told; null where only their hash is known), contact, until when it is kept if it was only looked up, marks.
     pub fn person_json(&self, id: ContactId) -> Result<Option<Value>, VaultError> {
         let Some(person) = self.0.store.person(id)? else { return Ok(None) };
-        let contact = self.contact(id)?.map(|contact| contact_json(&contact));
+        let contact = self.contact(id)?;
+        let kept_until = contact.as_ref().and_then(|contact| contact.keep_until).map(|until| until.to_string());
+        let contact = contact.map(|contact| contact_json(&contact));
         let marks: Vec<_> =
             person.marks.iter().map(|mark| json!({"channel": mark.channel, "at": mark.at.to_string()})).collect();
         Ok(Some(json!({
             "namespace": person.namespace,
             "identifiers": identifiers(&person),
             "contact": contact,
+            "kept_until": kept_until,
             "suppressed": marks,
         })))
     }

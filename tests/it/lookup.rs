@@ -34,7 +34,7 @@ async fn a_person_who_was_never_loaded_is_found_in_the_brands_directory_and_writ
     let contact =
         relay.admin("POST", "/v1/vault/get", Some(json!({"customer": "external_id:EXT0001", "by": "officer"}))).await;
     assert_eq!(contact["contact"]["first_name"], "Givenname1");
-    assert!(contact["contact"]["keep_until"].is_string(), "the officer sees that it is kept for a time");
+    assert!(contact["kept_until"].is_string(), "the officer sees that it is kept for a time");
     relay.stop().await.1.expect("a clean stop");
 }
 

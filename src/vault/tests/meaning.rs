@@ -438,6 +438,6 @@ fn everything_stored_of_a_person_can_be_shown_to_them() {
     for identifier in shown["identifiers"].as_array_mut().unwrap() {
         identifier.as_object_mut().unwrap().remove("hash").unwrap();
     }
-    insta::assert_snapshot!(shown, @r#"{"contact":{"attributes":{},"email":"asha@example.in","first_name":"Asha","updated_at":"1970-01-01T00:00:00.010Z"},"identifiers":[{"at":"1970-01-01T00:00:00.005Z","kind":"customer_id","value":"c1"},{"at":"1970-01-01T00:00:00.005Z","kind":"external_id","value":"e1"},{"at":"1970-01-01T00:00:00.005Z","kind":"card","value":null}],"namespace":"main","suppressed":[{"at":"1970-01-01T00:00:00.011Z","channel":"email"}]}"#);
+    insta::assert_snapshot!(shown, @r#"{"contact":{"attributes":{},"email":"asha@example.in","first_name":"Asha","updated_at":"1970-01-01T00:00:00.010Z"},"identifiers":[{"at":"1970-01-01T00:00:00.005Z","kind":"customer_id","value":"c1"},{"at":"1970-01-01T00:00:00.005Z","kind":"external_id","value":"e1"},{"at":"1970-01-01T00:00:00.005Z","kind":"card","value":null}],"kept_until":null,"namespace":"main","suppressed":[{"at":"1970-01-01T00:00:00.011Z","channel":"email"}]}"#);
     assert!(world.vault().person_json(ContactId([9; 16])).unwrap().is_none());
 }
