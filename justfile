@@ -23,6 +23,11 @@ test *args:
 demo *args:
     cargo run --release -- demo {{args}}
 
+# What is released, built and tried (CI tries the binary of the tests, which takes half the time)
+release:
+    cargo build --release --locked
+    ./target/release/sealpost demo --once
+
 # Measure the relay on this machine
 bench *args:
     cargo run --release -- bench {{args}}

@@ -74,16 +74,7 @@ fn base64_within(text: &[u8], shift: usize) -> Vec<u8> {
 }
 
 fn contains(bytes: &[u8], needle: &[u8]) -> bool {
-    // Most bytes are not the needle's first: looking for that alone is quick, also unoptimised.
-    let first = needle[0];
-    let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|b| *b == first) {
-        if rest[at..].starts_with(needle) {
-            return true;
-        }
-        rest = &rest[at + 1..];
-    }
-    false
+    memchr::memmem::find(bytes, needle).is_some()
 }
 
 #[test]
