@@ -15,6 +15,8 @@ use crate::clock::Time;
 use crate::message::{self, Email};
 use crate::personal::Personal;
 
+mod transfer;
+
 /// RFC 5322 section 2.1.1: the longest line, without its CRLF.
 const MAX_LINE: usize = 998;
 /// The last second of the year 9999, in milliseconds: the last that the Date header can say.
@@ -157,27 +159,7 @@ fn further(name: &str, value: &str) -> Result<HeaderValue, MimeError> {
 }
 
 fn part(kind: ContentType, text: &Personal) -> SinglePart {
-    SinglePart::builder().content_type(kind).body(crlf(text.expose()))
-}
-
-/// Line ends become CRLF; other control characters but the tab are left out.
-///
-/// Done here although lettre does it too: lettre keeps a lone CR, and inserts each CR in place (quadratic in the text).
-fn crlf(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + text.len() / 32);
-    let mut rest = text;
-    while let Some((at, control)) = rest.char_indices().find(|(_, c)| c.is_control() && *c != '\t') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at + control.len_utf8()..];
-        if control == '\r' {
-            rest = rest.strip_prefix('\n').unwrap_or(rest);
-        }
-        if matches!(control, '\r' | '\n') {
-            out.push_str("\r\n");
-        }
-    }
-    out.push_str(rest);
-    out
+    SinglePart::builder().content_type(kind).body(transfer::body(text.expose()))
 }
 
 fn date(now: Time) -> SystemTime {
