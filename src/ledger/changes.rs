@@ -199,6 +199,8 @@ impl Changes {
         }
         prepared.outcomes = self.outcomes();
         let none = BTreeSet::new();
+        // What one batch says of an event is one record.
+        let mut timelines: BTreeMap<EventKey, Vec<TimelineEntry>> = BTreeMap::new();
         let mut cursor = cx.cursor;
         for change in self.0 {
             match change {
@@ -215,13 +217,7 @@ impl Changes {
                     put_notification(&mut prepared, cx, &new, &known);
                     prepared.step(cx.keys, Some(old), Some(Footprint::of(&new)));
                 }
-                Change::Timeline(event, entry) => {
-                    let number = (cx.next_timeline_number)();
-                    prepared.timeline_number = prepared.timeline_number.max(number);
-                    let key = key::timeline(event, number);
-                    let sealed = cx.store.seal(Space::Timeline, &key, &record::timeline(&entry));
-                    prepared.put(Space::Timeline, key, sealed);
-                }
+                Change::Timeline(event, entry) => timelines.entry(event).or_default().push(entry),
                 Change::Quarantine(q) => {
                     let key = key::seq(q.seq);
                     let sealed = cx.store.seal(Space::Quarantine, &key, &record::quarantined(&q));
@@ -248,6 +244,13 @@ impl Changes {
                     prepared.put(Space::Meta, key, sealed);
                 }
             }
+        }
+        for (event, entries) in timelines {
+            let number = (cx.next_timeline_number)();
+            prepared.timeline_number = prepared.timeline_number.max(number);
+            let key = key::timeline(event, number);
+            let sealed = cx.store.seal(Space::Timeline, &key, &record::timeline(&entries));
+            prepared.put(Space::Timeline, key, sealed);
         }
         Ok(prepared)
     }

@@ -126,8 +126,8 @@ impl Ledger {
             Space::Timeline,
             range,
             |_, plain| record::read_timeline(plain),
-            |_, entry| {
-                entries.extend(entry);
+            |_, lines| {
+                entries.extend(lines.into_iter().flatten());
                 true
             },
         )?;

@@ -42,7 +42,7 @@ impl Ledger {
             )?);
         }
         let timeline = moment.records(Space::Timeline, key::event(key), record::read_timeline)?;
-        Ok(Some(Look { event, notifications, timeline }))
+        Ok(Some(Look { event, notifications, timeline: timeline.concat() }))
     }
 }
 

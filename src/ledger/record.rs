@@ -222,11 +222,24 @@ pub(super) fn read_notification(plain: &[u8]) -> Result<Notification, Unreadable
     })
 }
 
-pub(super) fn timeline(entry: &TimelineEntry) -> Plain {
-    frame(entry, &[])
+/// The lines that one batch adds to an event's timeline.
+pub(super) fn timeline(entries: &[TimelineEntry]) -> Plain {
+    match entries {
+        [entry] => frame(entry, &[]),
+        entries => frame(&entries, &[]),
+    }
 }
-pub(super) fn read_timeline(plain: &[u8]) -> Result<TimelineEntry, Unreadable> {
-    Ok(unframe(plain)?.0)
+pub(super) fn read_timeline(plain: &[u8]) -> Result<Vec<TimelineEntry>, Unreadable> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Lines {
+        Several(Vec<TimelineEntry>),
+        One(TimelineEntry),
+    }
+    Ok(match unframe(plain)?.0 {
+        Lines::Several(entries) => entries,
+        Lines::One(entry) => vec![entry],
+    })
 }
 
 pub(super) fn outcome(outcome: &OutcomeRecord) -> Plain {
