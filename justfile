@@ -32,6 +32,20 @@ release:
 bench *args:
     cargo run --release -- bench {{args}}
 
+# The relay beside what one would build instead (by hand: needs Node and Python, fetches their packages into target/)
+bench-peers *args:
+    mkdir -p target/peers
+    cp -r benches/peers/express benches/peers/fastapi target/peers/
+    npm install --prefix target/peers/express --no-package-lock --no-audit --no-fund --silent
+    python3 -m venv target/peers/fastapi/venv
+    target/peers/fastapi/venv/bin/pip install --quiet --requirement target/peers/fastapi/requirements.txt
+    cargo run --release -- bench --peer "node target/peers/express/server.js" \
+        --peer "sh benches/peers/fastapi/start.sh target/peers/fastapi/venv" {{args}}
+
+# Far more events at once than a template's brake lets through: 2,000,000 against 1,000
+flood events="2000000":
+    cargo run --release -- bench --flood {{events}}
+
 # Advisories, licences, sources (needs cargo-deny and its database)
 deny:
     cargo deny check

@@ -13,18 +13,21 @@ mod child;
 mod client;
 mod event;
 mod figures;
+mod flood;
 mod load;
 mod part;
+mod peer;
 mod setup;
 
 pub use figures::Report;
+pub use flood::{FloodPlan, FloodReport, run as flood};
 pub use part::{Part, play as play_part};
 
 use child::{Child, Spent};
 use event::{Events, Kind};
 use figures::{EndToEnd, Latency, Memory, Ratios};
 use load::Pace;
-use setup::Site;
+use setup::{Brake, Site};
 
 /// How much is asked of the relay.
 #[derive(Clone, Copy, Debug)]
@@ -44,11 +47,11 @@ pub struct Plan {
 /// Longest time without a single new message before the bench gives up.
 const STALLED: Duration = Duration::from_secs(30);
 
-/// Runs everything, telling each phase as it begins.
+/// Runs everything, and peers as commands (`benches/peers`), telling each phase as it begins.
 ///
 /// # Errors
 /// When a process cannot be started, an answer is not 200, or messages do not arrive.
-pub async fn run(plan: Plan, mut tell: impl FnMut(&str)) -> anyhow::Result<Report> {
+pub async fn run(plan: Plan, peers: &[String], mut tell: impl FnMut(&str)) -> anyhow::Result<Report> {
     tell("starting the catchers and a bare server");
     let mut sink = Child::part(Part::Sink).await?;
     let bare = Child::part(Part::Bare).await?;
@@ -59,13 +62,20 @@ pub async fn run(plan: Plan, mut tell: impl FnMut(&str)) -> anyhow::Result<Repor
     let before = load::drive(bare_at, &unmeasured, Pace::Flat { clients: plan.clients, lasts: plan.phase }).await?;
 
     tell("bare SMTP client: the relay's own session, nothing in front of it");
-    let site = Site::lay(&sink)?;
+    let site = Site::lay(&sink, Brake::WIDE)?;
     let bare_smtp = client::mails_per_second(&site, &mut sink, plan.messages).await?;
 
     tell(&format!("starting the relay and loading {} customers", plan.contacts));
     let relay = Child::relay(&site).await?;
-    let ready_after = site.wait_until_ready(&relay).await?;
+    site.wait_until_ready(&relay).await?;
+    let empty = relay.spent()?;
     site.load_customers(plan.contacts).await?;
+    let loading = relay.spent()?;
+    let vault_bytes_per_customer = site.bytes_of_vault()? / u64::from(plan.contacts.max(1));
+    relay.stop().await.context("the relay did not drain")?;
+    // Customers are loaded once and written to for months: what follows is the memory of a relay that was started since.
+    let relay = Child::relay_again(&site)?;
+    let ready_after = site.wait_until_ready(&relay).await?;
     let idle = relay.spent()?;
 
     tell(&format!("acknowledgements: {} clients, as fast as they are answered", plan.clients));
@@ -76,6 +86,11 @@ pub async fn run(plan: Plan, mut tell: impl FnMut(&str)) -> anyhow::Result<Repor
     let steady =
         load::drive(site.intake, &unmeasured, Pace::Steady { per_second: plan.rate, lasts: plan.phase }).await?;
     site.wait_until_planned().await?;
+    let pressing = four_fifths(&acknowledged);
+    tell(&format!("acknowledgements: {pressing} a second"));
+    let pressed =
+        load::drive(site.intake, &unmeasured, Pace::Steady { per_second: pressing, lasts: plan.phase }).await?;
+    site.wait_until_planned().await?;
 
     tell(&format!("end to end: {} events become mails", plan.messages));
     let mails = end_to_end(plan, Kind::Mail, &site, &relay, &mut sink).await?;
@@ -83,9 +98,14 @@ pub async fn run(plan: Plan, mut tell: impl FnMut(&str)) -> anyhow::Result<Repor
     let texts = end_to_end(plan, Kind::Text, &site, &relay, &mut sink).await?;
 
     let peak = relay.spent()?;
-    let events = acknowledged.answered + steady.answered + 2 * plan.messages;
+    let events = acknowledged.answered + steady.answered + pressed.answered + 2 * plan.messages;
     let bytes_per_event = site.bytes_of_ledger()? / events.max(1);
     relay.stop().await.context("the relay did not drain")?;
+    let mut measured = Vec::new();
+    for command in peers {
+        tell(&format!("peer: {command}"));
+        measured.push(peer::measure(command, plan, &site, &mut sink).await?);
+    }
     tell("bare server again: how much the machine itself wavers");
     let after = load::drive(bare_at, &unmeasured, Pace::Flat { clients: plan.clients, lasts: plan.phase }).await?;
 
@@ -98,16 +118,34 @@ pub async fn run(plan: Plan, mut tell: impl FnMut(&str)) -> anyhow::Result<Repor
         bare_smtp_per_second: bare_smtp,
         acknowledged: Latency::of(&acknowledged),
         steady: Latency::of(&steady),
+        pressed: Latency::of(&pressed),
         ratios: Ratios {
             acknowledged_to_bare_server: acknowledged.per_second() / bare_rate,
             mails_to_bare_smtp: mails.per_second / bare_smtp,
         },
         mails,
         texts,
-        memory: Memory { idle_bytes: idle.resident, peak_bytes: peak.peak },
+        peers: measured,
+        memory: Memory {
+            empty_bytes: empty.resident,
+            loading_bytes: loading.peak,
+            idle_bytes: idle.resident,
+            peak_bytes: peak.peak,
+        },
         ready_after_ms: u64::try_from(ready_after.as_millis()).unwrap_or(u64::MAX),
         ledger_bytes_per_event: bytes_per_event,
+        vault_bytes_per_customer,
     })
+}
+
+/// A rate that leaves a fifth of what was possible.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate of requests fits, and is not negative"
+)]
+fn four_fifths(most: &load::Driven) -> u32 {
+    (most.per_second() * 0.8).max(1.0) as u32
 }
 
 /// Posts events that each become one message and waits for the last of them.
@@ -118,27 +156,26 @@ async fn end_to_end(plan: Plan, kind: Kind, site: &Site, relay: &Child, sink: &m
     let started = std::time::Instant::now();
     let posted =
         load::drive(site.intake, &events, Pace::Counted { clients: plan.clients, requests: plan.messages }).await?;
-    let mut last = (caught_before, std::time::Instant::now());
+    wait_for(kind, caught_before + plan.messages, sink).await.with_context(|| site.hint())?;
+    let took = started.elapsed();
+    let (relay_spent, sink_spent) = (relay.spent()? - relay_before, sink.spent()? - sink_before);
+    Ok(EndToEnd::new(plan.messages, took, &posted, relay_spent, sink_spent))
+}
+
+/// Waits until the catchers have caught so many; gives up when none comes any more.
+async fn wait_for(kind: Kind, wanted: u64, sink: &mut Child) -> anyhow::Result<()> {
+    let mut last = (0, std::time::Instant::now());
     loop {
         let caught = sink.caught(kind).await?;
-        if caught - caught_before >= plan.messages {
-            break;
+        if caught >= wanted {
+            return Ok(());
         }
         if caught > last.0 {
             last = (caught, std::time::Instant::now());
         }
-        ensure!(
-            last.1.elapsed() < STALLED,
-            "{} of {} messages arrived, then none for {STALLED:?}; {}",
-            caught - caught_before,
-            plan.messages,
-            site.hint()
-        );
+        ensure!(last.1.elapsed() < STALLED, "{} messages are missing, and none came for {STALLED:?}", wanted - caught);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let took = started.elapsed();
-    let (relay_spent, sink_spent) = (relay.spent()? - relay_before, sink.spent()? - sink_before);
-    Ok(EndToEnd::new(plan.messages, took, &posted, relay_spent, sink_spent))
 }
 
 impl std::ops::Sub for Spent {

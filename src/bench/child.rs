@@ -55,11 +55,16 @@ impl Child {
         Ok(child)
     }
 
-    /// Starts the relay; it does not answer yet.
+    /// Makes the keys of an installation and starts its relay; it does not answer yet.
     pub(super) async fn relay(site: &Site) -> anyhow::Result<Self> {
         let init = this_binary()?.args(["keys", "init", "--config"]).arg(&site.config).output().await?;
         ensure!(init.status.success(), "keys: {}", String::from_utf8_lossy(&init.stderr));
-        let log = std::fs::File::create(&site.log).context("the relay's log")?;
+        Self::relay_again(site)
+    }
+
+    /// Starts the relay of an installation that has run before.
+    pub(super) fn relay_again(site: &Site) -> anyhow::Result<Self> {
+        let log = std::fs::File::options().create(true).append(true).open(&site.log).context("the relay's log")?;
         let process = this_binary()?.args(["run", "--config"]).arg(&site.config).stderr(log).spawn()?;
         Ok(Self { process, line: None, hello: Value::Null })
     }
@@ -120,21 +125,22 @@ impl Child {
     }
 }
 
-fn this_binary() -> anyhow::Result<Command> {
+/// This very program, with nothing of this process's surroundings.
+pub(super) fn this_binary() -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe().context("the path of this binary")?);
     command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
     Ok(command)
 }
 
 /// Fields 14 and 15 of `/proc/PID/stat` (proc(5)), in ticks of a hundredth of a second; the name in field 2 may hold anything.
-fn cpu_of(stat: &str) -> Option<Duration> {
+pub(super) fn cpu_of(stat: &str) -> Option<Duration> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
     let mut ticks = || fields.next()?.parse::<u64>().ok();
     Some(Duration::from_millis(10 * (ticks()? + ticks()?)))
 }
 
 /// A line such as `VmRSS:   12345 kB` of `/proc/PID/status`, in bytes.
-fn memory_of(status: &str, name: &str) -> Option<u64> {
+pub(super) fn memory_of(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     Some(1024 * line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?)
 }

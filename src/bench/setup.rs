@@ -4,6 +4,8 @@
 //! everything is removed when the bench ends.
 //! Never: a setting that an operator could not make.
 
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -18,7 +20,7 @@ use crate::call::{exchange, request};
 use crate::config::Config;
 use crate::template;
 
-use super::child::Child;
+use super::child::{Child, this_binary};
 use super::event::FIRST_CUSTOMER;
 
 /// The header value that the bench's source asks for.
@@ -27,6 +29,15 @@ pub(super) const KEY: &str = "bench-key-not-a-secret";
 const BATCH: u64 = 1_000;
 /// How long the relay may take to be ready, or to plan what it acknowledged.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How many messages of a template may go in an hour.
+#[derive(Clone, Copy)]
+pub(super) struct Brake(pub(super) u64);
+
+impl Brake {
+    /// It still counts every message; it only never trips.
+    pub(super) const WIDE: Self = Self(100_000_000);
+}
 
 /// The installation.
 pub(super) struct Site {
@@ -40,16 +51,16 @@ pub(super) struct Site {
     pub(super) log: PathBuf,
     admin: SocketAddr,
     // Removed with everything in it when the bench ends.
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Site {
     /// Makes everything but the keys, with the catchers as ways out.
-    pub(super) fn lay(sink: &Child) -> anyhow::Result<Self> {
+    pub(super) fn lay(sink: &Child, brake: Brake) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("sealpost-bench-").tempdir().context("temporary directory")?;
         let (intake, admin) = (free_port()?, free_port()?);
         let at = |name: &str| dir.path().join(name);
-        write_templates(&at("templates"))?;
+        write_templates(&at("templates"), brake)?;
         let text = include_str!("setup.toml")
             .replace("@intake", &intake.to_string())
             .replace("@admin", &admin.to_string())
@@ -59,7 +70,7 @@ impl Site {
         let config = at("sealpost.toml");
         std::fs::write(&config, text).context("the bench's configuration")?;
         let loaded = Config::load(Some(&config), &std::collections::BTreeMap::new())?.config;
-        Ok(Self { intake, config, loaded, log: at("log"), admin, _dir: dir })
+        Ok(Self { intake, config, loaded, log: at("log"), admin, dir })
     }
 
     /// Waits until the relay takes events; how long that took.
@@ -78,6 +89,22 @@ impl Site {
     async fn is_ready(&self) -> anyhow::Result<bool> {
         let stream = TcpStream::connect(self.admin).await?;
         Ok(exchange(stream, request(Method::GET, "/readyz", &[], Vec::new())?).await?.0.is_success())
+    }
+
+    /// The mail of the bench, before it is rendered.
+    pub(super) fn page(&self) -> PathBuf {
+        self.dir.path().join("templates/points-mailed/email.html.hbs")
+    }
+
+    /// A file of the same customers as the vault gets, a line each.
+    pub(super) fn customers_as_lines(&self, contacts: u32) -> anyhow::Result<PathBuf> {
+        let path = self.dir.path().join("customers.jsonl");
+        let mut lines = BufWriter::new(File::create(&path).context("customers of the bench")?);
+        for number in 0..u64::from(contacts) {
+            writeln!(lines, "{}", customer(number)).context("customers of the bench")?;
+        }
+        lines.flush().context("customers of the bench")?;
+        Ok(path)
     }
 
     /// Puts made-up customers into the vault.
@@ -109,6 +136,21 @@ impl Site {
         bail!("the relay is still planning after {PATIENCE:?}")
     }
 
+    /// What `sealpost status` tells.
+    pub(super) async fn status(&self) -> anyhow::Result<Value> {
+        let stream = UnixStream::connect(&self.loaded.admin.socket).await.context("local socket")?;
+        let (status, answer) = exchange(stream, request(Method::GET, "/v1/status", &[], Vec::new())?).await?;
+        ensure!(status.is_success(), "status answered {status}");
+        Ok(serde_json::from_slice(&answer)?)
+    }
+
+    /// What an operator would type.
+    pub(super) async fn command(&self, words: &[&str]) -> anyhow::Result<()> {
+        let done = this_binary()?.args(words).arg("--config").arg(&self.config).output().await?;
+        ensure!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
+        Ok(())
+    }
+
     async fn ask(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         let stream = UnixStream::connect(&self.loaded.admin.socket).await.context("local socket")?;
         let (status, answer) = exchange(stream, request(Method::POST, path, &[], body.to_string())?).await?;
@@ -121,6 +163,11 @@ impl Site {
         bytes_below(&self.loaded.storage.dir.join("ledger"))
     }
 
+    /// Bytes that the vault's files take on the disk.
+    pub(super) fn bytes_of_vault(&self) -> anyhow::Result<u64> {
+        bytes_below(&self.loaded.storage.dir.join("vault"))
+    }
+
     /// The end of the relay's log: its lines name nobody.
     pub(super) fn hint(&self) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
@@ -131,7 +178,8 @@ impl Site {
 
 /// The shipped `points-issued` once as a mail alone and once as a text alone. Its mail is six times as large as mails usually
 /// are, so the mail has a page of its own; rule, texts, subject and every helper stay those of the shipped one.
-fn write_templates(dir: &Path) -> anyhow::Result<()> {
+fn write_templates(dir: &Path, brake: Brake) -> anyhow::Result<()> {
+    let brake = format!("brake_per_hour = {}", brake.0);
     let (_, toml) = template::shipped()
         .find(|(path, _)| *path == "points-issued/template.toml")
         .context("points-issued is shipped")?;
@@ -139,11 +187,10 @@ fn write_templates(dir: &Path) -> anyhow::Result<()> {
         [("points-mailed", "pointsIssued", "email"), ("points-texted", "pointsRedeemed", "sms")]
     {
         let (on, send) = (format!(r#"on = ["{event}"]"#), format!(r#"send = ["{channel}"]"#));
-        // The brake still counts every message; it only never trips.
         let changes = [
             (r#"on = ["pointsIssued"]"#, on.as_str()),
             (r#"send = ["email", "sms"]"#, send.as_str()),
-            ("brake_per_hour = 20000", "brake_per_hour = 100000000"),
+            ("brake_per_hour = 20000", brake.as_str()),
         ];
         let toml = changes.iter().try_fold(toml.to_owned(), |text, (shipped, ours)| {
             ensure!(text.contains(shipped), "the shipped template has changed: adapt the bench");
@@ -175,7 +222,7 @@ fn customer(number: u64) -> Value {
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> anyhow::Result<SocketAddr> {
+pub(super) fn free_port() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 

@@ -158,6 +158,15 @@ pub(super) struct Bench {
     /// Requests a second of the phase with its own pace
     #[arg(long, default_value_t = 1_000)]
     pub(super) rate: u32,
+    /// Also measure a peer: a command as in benches/peers/README.md
+    #[arg(long, value_name = "COMMAND", conflicts_with = "flood")]
+    pub(super) peer: Vec<String>,
+    /// Instead of all that: so many events at once against the brake of a template
+    #[arg(long, value_name = "EVENTS", conflicts_with_all = ["messages", "seconds", "rate"])]
+    pub(super) flood: Option<u64>,
+    /// Messages that the brake lets through in a flood
+    #[arg(long, default_value_t = 1_000, requires = "flood")]
+    pub(super) brake: u64,
 }
 
 impl Command {

@@ -24,8 +24,9 @@ use crate::seal::Keyring;
 use crate::serve::Certificate;
 use crate::telemetry::{Metrics, logs};
 
+use super::args::Bench;
+use super::print;
 use super::said::Said;
-use super::{args, print};
 
 /// `run`
 pub(super) async fn run(config: Arc<Config>) -> anyhow::Result<()> {
@@ -64,7 +65,12 @@ pub(super) async fn demo(once: bool, port: u16) -> anyhow::Result<()> {
 }
 
 /// `bench`
-pub(super) async fn bench(given: &args::Bench) -> anyhow::Result<Said> {
+pub(super) async fn bench(given: &Bench) -> anyhow::Result<Said> {
+    if let Some(events) = given.flood {
+        let Bench { brake, contacts, clients, .. } = *given;
+        let report = bench::flood(bench::FloodPlan { events, brake, contacts, clients }, print::err).await?;
+        return Ok(Said::new(serde_json::to_value(&report)?, |_| report.table().trim_end().to_owned()));
+    }
     let plan = bench::Plan {
         contacts: given.contacts,
         messages: given.messages,
@@ -72,7 +78,7 @@ pub(super) async fn bench(given: &args::Bench) -> anyhow::Result<Said> {
         phase: Duration::from_secs(given.seconds),
         rate: given.rate,
     };
-    let report = bench::run(plan, print::err).await?;
+    let report = bench::run(plan, &given.peer, print::err).await?;
     Ok(Said::new(serde_json::to_value(&report)?, |_| report.table().trim_end().to_owned()))
 }
 

@@ -24,8 +24,12 @@ fn the_bench_runs_measures_and_cleans_up() {
         "/bare_server/per_second",
         "/acknowledged/p99_ms",
         "/bare_smtp_per_second",
-        "/mails/relay_cpu_micros_each",
+        "/mails/cpu_micros_each",
+        "/pressed/p99_ms",
+        "/memory/loading_bytes",
+        "/memory/idle_bytes",
         "/memory/peak_bytes",
+        "/vault_bytes_per_customer",
         "/ledger_bytes_per_event",
         "/ratios/acknowledged_to_bare_server",
     ] {
@@ -33,4 +37,19 @@ fn the_bench_runs_measures_and_cleans_up() {
     }
     let left = std::fs::read_dir(scratch.path()).expect("the directory can be read").count();
     assert_eq!(left, 0, "the bench left files behind");
+}
+
+#[test]
+fn a_flood_is_held_by_the_brake_and_cancelled_by_one_command() {
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    let output = Command::new(env!("CARGO_BIN_EXE_sealpost"))
+        .env_clear()
+        .env("TMPDIR", scratch.path())
+        .args(["bench", "--json", "--contacts", "50", "--flood", "2000", "--brake", "30"])
+        .stdin(Stdio::null())
+        .output()
+        .expect("the binary runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!((&report["sent"], &report["held"]), (&30.into(), &1_970.into()));
 }
