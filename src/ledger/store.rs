@@ -8,7 +8,8 @@ use std::ops::{Bound, RangeBounds};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Snapshot};
+use fjall::config::CompressionPolicy;
+use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Snapshot};
 use serde::de::DeserializeOwned;
 
 use crate::seal::Sealer;
@@ -71,6 +72,7 @@ impl Store {
                 // Two: with one, a flush waits behind a long compaction and writers stall.
                 .worker_threads(2)
                 .manual_journal_persist(true)
+                .journal_compression(CompressionType::None)
                 .open();
             match opened {
                 Ok(db) => break db,
@@ -81,7 +83,12 @@ impl Store {
         let spaces = Space::ALL
             .iter()
             .map(|space| {
-                let create = || KeyspaceCreateOptions::default().max_memtable_size(space.memtable_bytes());
+                let create = || {
+                    KeyspaceCreateOptions::default()
+                        .max_memtable_size(space.memtable_bytes())
+                        // What is sealed or hashed has nothing left to compress.
+                        .data_block_compression_policy(CompressionPolicy::disabled())
+                };
                 db.keyspace(space.name(), create).map_err(open_error)
             })
             .collect::<Result<Vec<_>, _>>()?;
