@@ -15,7 +15,7 @@ use crate::feed::Webhook;
 use crate::lookup::Lookup;
 use crate::provider::Providers;
 use crate::rules::RuleSet;
-use crate::template::{TemplateSet, TemplateSource};
+use crate::template::{TemplateSet, TemplateSource, example_org};
 use crate::{clock::Clock, telemetry::Metrics};
 
 use super::print;
@@ -83,7 +83,7 @@ pub(super) fn check(
         }
     }
     let source = template_source(templates, config.as_deref());
-    let (count, found) = check_templates(&source, &any_org(config.as_deref()));
+    let (count, found) = check_templates(&source, config.as_deref());
     said.push(format!("{count} templates with their rules and examples"));
     faults.extend(found);
     faults.sort();
@@ -107,8 +107,9 @@ fn is_configured(file: Option<&Path>, env: &BTreeMap<String, String>) -> bool {
     super::file_of(file, env).is_some() || env.keys().any(|name| name.starts_with("SEALPOST__"))
 }
 
-/// Templates by themselves: parts, rules, and every example with and without each optional value.
-fn check_templates(source: &TemplateSource, org: &Org) -> (usize, Vec<Fault>) {
+/// Templates by themselves: parts, rules, and every example with and without each optional value; then those that may send, for
+/// whom they may send.
+fn check_templates(source: &TemplateSource, config: Option<&Config>) -> (usize, Vec<Fault>) {
     let manifests = TemplateSet::manifests(source);
     let mut faults = Vec::new();
     if let (TemplateSource::Dir(dir), true) = (source, manifests.is_empty()) {
@@ -130,8 +131,9 @@ fn check_templates(source: &TemplateSource, org: &Org) -> (usize, Vec<Fault>) {
     }
     match TemplateSet::load(source, None) {
         Ok(templates) => {
-            faults.extend(templates.check_examples(org));
-            faults.extend(rules::check(&templates, &rules, &org.time_zone));
+            faults.extend(templates.check_examples());
+            faults.extend(rules::check(&templates, &rules, &example_org().time_zone));
+            faults.extend(config.into_iter().flat_map(|config| for_orgs(&templates, config)));
         }
         Err(found) => faults.extend(found),
     }
@@ -139,6 +141,13 @@ fn check_templates(source: &TemplateSource, org: &Org) -> (usize, Vec<Fault>) {
         faults.extend(found);
     }
     (manifests.len(), faults)
+}
+
+/// Every allowed template for every org. What nobody allowed sends nothing, so an org need not have what it asks for.
+fn for_orgs(templates: &TemplateSet, config: &Config) -> Vec<Fault> {
+    let allowed = config.templates.allow.iter().filter(|(_, allow)| allow.enabled);
+    let pairs = allowed.flat_map(|(id, _)| config.orgs.iter().map(move |(org_id, org)| (id, *org_id, org)));
+    pairs.flat_map(|(id, org_id, org)| templates.check_for(id, org_id, org)).collect()
 }
 
 /// `config show`
@@ -158,21 +167,7 @@ pub(super) fn template_source(asked: Option<&Path>, config: Option<&Config>) -> 
 
 /// A brand to render for: the first configured one, or a made-up one on a marketer's laptop.
 pub(super) fn any_org(config: Option<&Config>) -> Org {
-    if let Some(org) = config.and_then(|c| c.orgs.values().next()) {
-        return org.clone();
-    }
-    Org {
-        name: "Your Brand".into(),
-        currency: "INR".into(),
-        time_zone: jiff::tz::TimeZone::UTC,
-        locale: "en".into(),
-        namespace: "example".parse().expect("a word is a namespace"),
-        channels: BTreeMap::new(),
-        senders: BTreeMap::new(),
-        links: [("home", "https://example.com/"), ("account", "https://example.com/account")]
-            .map(|(name, link)| (name.to_owned(), link.to_owned()))
-            .into(),
-    }
+    config.and_then(|c| c.orgs.values().next()).cloned().unwrap_or_else(example_org)
 }
 
 #[cfg(test)]

@@ -119,3 +119,76 @@ fn a_fault_that_two_looks_find_is_told_once_and_all_kinds_at_once() {
         assert_eq!(told, times, "{what}: {found:#?}");
     }
 }
+
+/// An installation with one thing of its configuration written otherwise.
+fn installation_with(changes: &[(&str, &str)]) -> TempDir {
+    let dir = installation();
+    let file = dir.path().join("sealpost.toml");
+    let mut text = fs::read_to_string(&file).expect("read");
+    for (from, to) in changes {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    fs::write(&file, text).expect("written");
+    dir
+}
+
+#[test]
+fn a_brand_of_another_currency_and_zone_has_no_fault() {
+    for (currency, zone, locale) in [
+        ("EUR", "Europe/Paris", "fr-FR"),
+        ("USD", "America/New_York", "en-US"),
+        ("SAR", "Asia/Riyadh", "ar-SA"),
+        ("SGD", "Asia/Singapore", "en-SG"),
+    ] {
+        let dir = installation_with(&[("INR", currency), ("Asia/Kolkata", zone), ("en-IN", locale)]);
+        assert_eq!(faults(&dir), [""; 0], "{currency}");
+    }
+}
+
+/// A template whose mail has a link that the brand must have.
+const LINKED: &str =
+    "[template]\ncategory = \"service\"\nreads = []\n[email]\nsender = \"loyalty\"\nsubject = \"Hello\"\n";
+
+#[test]
+fn an_allowed_template_that_needs_a_link_names_the_org_that_lacks_it() {
+    let dir = installation_with(&[
+        ("account = \"https://marigold.example/account\"\n", ""),
+        ("[templates]\n", "[templates]\ndir = \"DIR/mine\"\n"),
+    ]);
+    let place = dir.path().display().to_string();
+    let file = dir.path().join("sealpost.toml");
+    let text = fs::read_to_string(&file).expect("read").replace("DIR", &place);
+    fs::write(&file, text).expect("written");
+    for (name, part) in [
+        ("welcome", r#"<a href="{{org.links.account}}">Yours</a>"#),
+        ("points-issued", r#"<a href="{{org.links.home}}">Ours</a>"#),
+        ("not-allowed", r#"<a href="{{org.links.account}}">Yours</a>"#),
+    ] {
+        let folder = dir.path().join("mine").join(name);
+        fs::create_dir_all(folder.join("examples")).expect("made");
+        fs::write(folder.join("template.toml"), LINKED).expect("written");
+        fs::write(folder.join("email.html.hbs"), part).expect("written");
+        fs::write(folder.join("examples/a.json"), r#"{"event": {"eventName": "x", "orgId": 1}}"#).expect("written");
+    }
+    insta::assert_snapshot!(faults(&dir).join("\n"), @"email: needs `org.links.account`, which org 41007 does not have");
+}
+
+#[test]
+fn the_configuration_that_the_readme_shows_has_no_fault() {
+    let readme = include_str!("../../../README.md");
+    let section = readme.split("\n## ").find(|part| part.starts_with("Put it beside")).expect("the section is there");
+    let blocks: Vec<&str> = section.split("```toml\n").skip(1).filter_map(|block| block.split("```").next()).collect();
+    assert!(blocks.len() >= 3, "SMTP, SMS and Capillary");
+    let dir = tempfile::tempdir().expect("a directory");
+    let (data, keys, secret) = (dir.path().join("data"), dir.path().join("keys"), dir.path().join("secret"));
+    Keyring::generate().create(&keys).expect("keys can be written");
+    fs::write(&secret, "s3cret").expect("written");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).expect("mode set");
+    let toml = blocks.join("\n").replace("/run/secrets/smtp", "SECRET").replace("/run/secrets/twilio", "SECRET");
+    let toml = toml.replace("SECRET", &secret.display().to_string());
+    let places =
+        format!("[storage]\ndir = {:?}\n[keys]\nfile = {:?}\n", data.display().to_string(), keys.display().to_string());
+    fs::write(dir.path().join("sealpost.toml"), format!("{places}{toml}")).expect("written");
+    assert_eq!(faults(&dir), [""; 0]);
+}
