@@ -21,7 +21,7 @@ use crate::ledger::{
 use crate::rules::RuleSet;
 use crate::seal::Keyring;
 use crate::tasks::{Panicked, contained};
-use crate::telemetry::{FieldPath, Metrics, Reason};
+use crate::telemetry::{Metrics, Reason};
 use crate::template::TemplateSet;
 use crate::vault::{Vault, VaultError};
 
@@ -304,8 +304,7 @@ impl Planner {
 
     fn count_personal_values(&self, source: &SourceId, stripped: &BTreeMap<String, u64>) {
         for (path, count) in stripped {
-            let label = FieldPath { source: source.to_string(), path: path.clone() };
-            self.metrics.inbound_pii.get_or_create(&label).inc_by(*count);
+            self.metrics.count_personal_values(source.as_str(), path, *count);
         }
     }
 

@@ -139,6 +139,21 @@ impl Key {
     }
 }
 
+/// A field's name as it may be shown to anybody: from our lists, without the number that tells one card from the next. A brand's own
+/// name may be somebody's, and there is no end of them.
+pub(super) fn known_name(name: &str) -> Option<&'static str> {
+    let name = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    if name.len() > 40 {
+        return None;
+    }
+    if let Some((known, _)) = DOCUMENTED.get_key_value(name) {
+        return Some(known);
+    }
+    let plain = plain(name);
+    let lists = [PERSONAL_PARTS, PERSONAL_WORDS, PERSONAL_NAMES, PERSONS, IDENTIFIERS, DOERS, FREE_TEXT];
+    lists.iter().flat_map(|list| list.iter()).find(|known| **known == plain).copied()
+}
+
 /// A name taken apart.
 struct Words<'w> {
     name: &'w str,
