@@ -173,8 +173,9 @@ impl Stripper<'_> {
                 _ => effective.is_harmless(),
             },
             Mode::Strict => effective.is_harmless() || label.is_some() && Label::is_name(&key.plain) || key.is_reason(),
-            // A bare name at the top is nobody's but the customer's.
-            Mode::Open => !(key.plain == "name" && place.path.is_at_the_top()),
+            // A bare name at the top is nobody's but the customer's. Where it names a value beside it, it is a field's.
+            Mode::Open if key.plain == "name" && place.path.is_at_the_top() => false,
+            Mode::Open => label.is_some() || !key.is_name_of_anybody(place.parent),
         };
         kept_by_name && !key.is_free_text(self.event) && looks_harmless(effective, value)
     }
@@ -314,6 +315,16 @@ mod tests {
                 "names of things",
                 json!({"loyaltyProgramDetails": {"name": "Gold Club", "tiers": [{"tierName": "Silver"}]}, "enteredBy": {"id": 3, "till": {"code": "t", "name": "Till 4"}, "store": {"code": "s", "name": "City Mall", "externalId": "4711", "externalId1": ""}, "user": {"username": "ravi"}}}),
                 json!({"loyaltyProgramDetails": {"name": "Gold Club", "tiers": [{"tierName": "Silver"}]}, "enteredBy": {"id": 3, "till": {"code": "t", "name": "Till 4"}, "store": {"code": "s", "name": "City Mall", "externalId": "4711", "externalId1": ""}, "user": {}}}),
+            ),
+            (
+                "names of anybody",
+                json!({"billingName": "A", "shippingName": "A", "guestName": "A", "passengerName": "A", "displayName": "A", "fname": "A", "lname": "A", "spouse": "A", "nominee": "A", "beneficiary": "A", "referredBy": "A", "street": "A", "landmark": "A", "aadhar": "1", "ip": "1.2.3.4", "geo": "1,2", "instagram": "a", "gift": {"name": "A", "message": "A", "wrap": "red"}, "passengers": [{"name": "A", "seat": "12A"}], "guests": ["A"]}),
+                json!({"gift": {"wrap": "red"}, "passengers": [{"seat": "12A"}], "guests": ["A"]}),
+            ),
+            (
+                "names of things, written otherwise",
+                json!({"store_name": "s", "productName": "p", "brandName": "b", "programName": "g", "tierName": "t", "categoryName": "c", "couponSeriesName": "x", "lineItems": [{"name": "Shirt"}], "cityName": "Pune", "product": {"name": "Shirt"}}),
+                json!({"store_name": "s", "productName": "p", "brandName": "b", "programName": "g", "tierName": "t", "categoryName": "c", "couponSeriesName": "x", "lineItems": [{"name": "Shirt"}], "cityName": "Pune", "product": {"name": "Shirt"}}),
             ),
             (
                 "updated fields",
