@@ -200,8 +200,7 @@ impl Planner {
         let is_duplicate = before.contains(&event.key) || self.ledger.has_event(event.key)?;
         if is_duplicate {
             self.count("duplicate");
-            let what = Happening::Duplicate { source: delivery.source };
-            draft.changes.add_timeline(event.key, TimelineEntry { at: delivery.received_at, notification: None, what });
+            draft.changes.add_copy(event.key, delivery.source, delivery.received_at);
             return Ok(());
         }
         draft.seen.insert(event.key);
