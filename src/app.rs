@@ -198,7 +198,7 @@ impl App {
         let intake_listener = bind(config.intake.listen).await?;
         let admin_listener = bind(config.admin.listen).await?;
         let socket = admin::bind_socket(&config.admin.socket)
-            .map_err(|source| BuildError::Listen { address: config.admin.socket.display().to_string(), source })?;
+            .map_err(|source| BuildError::Socket { path: config.admin.socket.clone(), source })?;
         let tasks = Tasks::new();
         Ok(Self {
             providers: Arc::new(providers),
@@ -302,7 +302,7 @@ impl App {
             tracing::error!(%error, "the brake's count could not be made durable");
         }
         house.close();
-        let _ = std::fs::remove_file(&config.admin.socket);
+        admin::remove_socket(&config.admin.socket);
         match (failed, drained) {
             (Some(name), _) => Err(RunError::TaskFailed(name)),
             (None, Err(running)) => Err(RunError::DrainIncomplete(

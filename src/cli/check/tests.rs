@@ -67,6 +67,15 @@ fn the_storage_directory_is_looked_at_with_the_keys() {
 }
 
 #[test]
+fn a_socket_that_would_stand_on_a_file_is_a_fault() {
+    let dir = installation_with(&[("[relay]\n", "[admin]\nsocket = \"DIR/keys\"\n[relay]\n")]);
+    let file = dir.path().join("sealpost.toml");
+    let text = fs::read_to_string(&file).expect("read").replace("DIR", &dir.path().display().to_string());
+    fs::write(&file, text).expect("written");
+    insta::assert_snapshot!(faults(&dir).join("\n"), @"admin.socket: DIR/keys: something is there that is no socket, and it is left alone");
+}
+
+#[test]
 fn a_folder_without_templates_is_a_fault() {
     let dir = tempfile::tempdir().expect("a directory");
     let said = check(None, Some(dir.path()), &BTreeMap::new()).expect("checked");
