@@ -318,8 +318,8 @@ mod tests {
             ),
             (
                 "names of anybody",
-                json!({"billingName": "A", "shippingName": "A", "guestName": "A", "passengerName": "A", "displayName": "A", "fname": "A", "lname": "A", "spouse": "A", "nominee": "A", "beneficiary": "A", "referredBy": "A", "street": "A", "landmark": "A", "aadhar": "1", "ip": "1.2.3.4", "geo": "1,2", "instagram": "a", "gift": {"name": "A", "message": "A", "wrap": "red"}, "passengers": [{"name": "A", "seat": "12A"}], "guests": ["A"]}),
-                json!({"gift": {"wrap": "red"}, "passengers": [{"seat": "12A"}], "guests": ["A"]}),
+                json!({"billingName": "A", "shippingName": "A", "guestName": "A", "passengerName": "A", "displayName": "A", "fname": "A", "lname": "A", "spouse": "A", "nominee": "A", "beneficiary": "A", "referredBy": "A", "street": "A", "landmark": "A", "aadhar": "1", "ip": "1.2.3.4", "geo": "1,2", "instagram": "a", "gift": {"name": "A", "message": "A", "wrap": "red"}, "passengers": [{"name": "A", "seat": "12A"}], "guests": ["A"], "passengerNames": ["A", "B"], "storeNames": ["S"]}),
+                json!({"gift": {"wrap": "red"}, "passengers": [{"seat": "12A"}], "guests": ["A"], "storeNames": ["S"]}),
             ),
             (
                 "names of things, written otherwise",

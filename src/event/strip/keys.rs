@@ -181,7 +181,10 @@ impl Words<'_> {
             personal: has_personal_part(name)
                 || is(PERSONAL_NAMES)
                 || self.any(PERSONAL_WORDS)
-                || name.strip_suffix("name").is_some_and(|whose| !whose.is_empty() && !has_name(whose)),
+                || name
+                    .strip_suffix("name")
+                    .or(name.strip_suffix("names"))
+                    .is_some_and(|whose| !whose.is_empty() && !has_name(whose)),
             outside: name.starts_with("externalid") && name != "externalidentifier",
             person: is(PERSONS),
             stays_of_a_person: is(PERSON_KEEPS),
