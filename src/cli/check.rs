@@ -10,7 +10,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::app;
-use crate::config::{Config, Fault, Faults, Org};
+use crate::config::{Config, Fault, Faults, Known, Org};
 use crate::feed::Webhook;
 use crate::lookup::Lookup;
 use crate::provider::Providers;
@@ -32,58 +32,33 @@ pub(super) fn check(
 ) -> anyhow::Result<Said> {
     let mut faults = Vec::new();
     let mut said = Vec::new();
-    let config = match (file, templates) {
-        // A laptop: templates alone.
-        (None, Some(_)) => None,
-        _ => match super::load(file, env) {
-            Ok(config) => {
-                super::warn(file, env)?;
-                Some(config)
+    // A laptop: templates alone need no configuration. A configuration with faults is looked at as far as it can be.
+    let (loaded, known) = match (file, templates) {
+        (None, Some(_)) => (None, None),
+        _ => match Config::examine(super::file_of(file, env).as_deref(), env) {
+            Ok(loaded) => {
+                super::warn(&loaded);
+                (Some(loaded), None)
             }
-            Err(error) => match error.downcast::<Faults>() {
-                Ok(found) => {
-                    faults.extend(found.0);
-                    None
-                }
-                Err(other) => return Err(other),
-            },
+            Err((found, known)) => {
+                faults.extend(found.0);
+                (None, known)
+            }
         },
     };
-    if let Some(config) = &config {
+    let config = loaded.as_ref().map(|loaded| &loaded.config);
+    if let Some(config) = config.or(known.as_ref().map(|known| &known.config)) {
         said.push("configuration".to_owned());
-        if let Err(found) = Providers::build(&config.providers, Clock::system(), Metrics::new()) {
-            faults.extend(found.0);
-        }
-        if let Some(webhook) = &config.feed.webhook
-            && let Err(error) = Webhook::check(webhook, Clock::system())
-        {
-            faults.push(Fault {
-                file: "configuration".into(),
-                line: None,
-                key: "feed.webhook".into(),
-                what: error.0,
-                hint: Some("the webhook cannot be posted to as it is".into()),
-            });
-        }
-        if let Err(error) = Lookup::check(config) {
-            faults.push(Fault {
-                file: "configuration".into(),
-                line: None,
-                key: format!("lookup.{}", error.namespace),
-                what: error.what,
-                hint: Some("the directory cannot be asked as it is".into()),
-            });
-        }
-        if let Err(found) = app::load_templates(config) {
-            faults.extend(found.0);
-        }
+        let mut found = parts(config, known.as_deref());
         if is_configured(file, env) {
             said.push("key file and storage directory".to_owned());
-            faults.extend(places::check(config));
+            found.extend(places::check(config));
         }
+        let is_news = |fault: &Fault| known.as_ref().is_none_or(|known| !known.explains(fault));
+        faults.extend(found.into_iter().filter(is_news).map(|fault| config.places.locate(fault)));
     }
-    let source = template_source(templates, config.as_deref());
-    let (count, found) = check_templates(&source, config.as_deref());
+    let source = template_source(templates, config);
+    let (count, found) = check_templates(&source, config);
     said.push(format!("{count} templates with their rules and examples"));
     faults.extend(found);
     faults.sort();
@@ -95,6 +70,41 @@ pub(super) fn check(
     let count = faults.len();
     let heading = format!("{count} {}", if count == 1 { "fault" } else { "faults" });
     Ok(Said::failed(json, anyhow::Error::new(Faults(faults)).context(heading)))
+}
+
+/// What the parts of the house say to their sections.
+fn parts(config: &Config, known: Option<&Known>) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if let Err(found) = Providers::build(&config.providers, Clock::system(), Metrics::new()) {
+        faults.extend(found.0);
+    }
+    if let Some(webhook) = &config.feed.webhook
+        && let Err(error) = Webhook::check(webhook, Clock::system())
+    {
+        faults.push(Fault {
+            file: "configuration".into(),
+            line: None,
+            key: "feed.webhook".into(),
+            what: error.0,
+            hint: Some("the webhook cannot be posted to as it is".into()),
+        });
+    }
+    if let Err(error) = Lookup::check(config) {
+        faults.push(Fault {
+            file: "configuration".into(),
+            line: None,
+            key: format!("lookup.{}", error.namespace),
+            what: error.what,
+            hint: Some("the directory cannot be asked as it is".into()),
+        });
+    }
+    // Of another folder than the one that is meant everything would be said, and nothing of it true.
+    if !known.is_some_and(|known| known.is_faulty("templates.dir"))
+        && let Err(found) = app::load_templates(config)
+    {
+        faults.extend(found.0);
+    }
+    faults
 }
 
 fn as_json(fault: &Fault) -> Value {

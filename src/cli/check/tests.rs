@@ -61,8 +61,8 @@ fn the_storage_directory_is_looked_at_with_the_keys() {
     fs::write(dir.path().join("data"), "a file").expect("written");
     fs::remove_file(dir.path().join("keys")).expect("removed");
     insta::assert_snapshot!(faults(&dir).join("\n"), @r"
-    keys.file: key file DIR/keys does not exist; make one with `sealpost keys init`, or restore it
     storage.dir: DIR/data is not a directory
+    keys.file: key file DIR/keys does not exist; make one with `sealpost keys init`, or restore it
     ");
 }
 
@@ -200,4 +200,75 @@ fn the_configuration_that_the_readme_shows_has_no_fault() {
         format!("[storage]\ndir = {:?}\n[keys]\nfile = {:?}\n", data.display().to_string(), keys.display().to_string());
     fs::write(dir.path().join("sealpost.toml"), format!("{places}{toml}")).expect("written");
     assert_eq!(faults(&dir), [""; 0]);
+}
+
+/// Each fault as `line key: what`.
+fn located(dir: &TempDir) -> String {
+    let file = dir.path().join("sealpost.toml");
+    let said = check(Some(&file), None, &BTreeMap::new()).expect("checked");
+    let rows = said.json["faults"].as_array().expect("a list").iter().map(|fault| {
+        let file = fault["file"].as_str().expect("a file");
+        let at = if file.ends_with("sealpost.toml") { fault["line"].to_string() } else { file.to_owned() };
+        format!("{at} {}: {}", fault["key"].as_str().unwrap_or("-"), fault["what"].as_str().unwrap_or("-"))
+    });
+    rows.collect::<Vec<_>>().join("\n").replace(&dir.path().display().to_string(), "DIR")
+}
+
+/// Faults of providers, templates, keys and senders, and none of the file itself.
+fn faulty_all_over() -> TempDir {
+    let dir = installation_with(&[
+        ("providers = [\"text\"]", "providers = [\"text\", \"gate\"]"),
+        (
+            "[provider.text]",
+            "[provider.gate]\ntype = \"http_sms\"\nurl = \"https://gate.example/\"\nbody = \"{{no_such}}\"\n[provider.text]",
+        ),
+        (
+            "[templates.allow.welcome]",
+            "[templates.allow.no-such]\nenabled = true\ncategories = [\"service\"]\nsenders = [\"loyalty\"]\n[templates.allow.welcome]",
+        ),
+        ("sms = \"MRGOLD\"\n", ""),
+    ]);
+    fs::remove_file(dir.path().join("keys")).expect("removed");
+    dir
+}
+
+#[test]
+fn faults_that_are_found_after_the_merge_name_file_and_line() {
+    let dir = faulty_all_over();
+    insta::assert_snapshot!(located(&dir), @r"
+    5 keys.file: key file DIR/keys does not exist; make one with `sealpost keys init`, or restore it
+    27 provider.gate.body: line 1: `no_such` is not a name that a template sees
+    37 templates.allow.no-such: no template has this name
+    41 templates.allow.welcome: sends text messages as `loyalty`, whose `sms` org 41007 lacks
+    46 templates.allow.points-issued: sends text messages as `loyalty`, whose `sms` org 41007 lacks
+    ");
+}
+
+#[test]
+fn a_fault_of_the_file_hides_none_of_the_others_that_can_be_known() {
+    let dir = faulty_all_over();
+    let before = located(&dir);
+    let file = dir.path().join("sealpost.toml");
+    let text = fs::read_to_string(&file).expect("read");
+    // At the end, so that lines stay.
+    fs::write(
+        &file,
+        format!(
+            "{text}\n[intake]\nlissten = \"127.0.0.1:1\"\n[provider.mail2]\ntype = \"smtp\"\nhost = \"u:s3cret@h\"\n"
+        ),
+    )
+    .expect("written");
+    let found = located(&dir);
+    for line in before.lines() {
+        assert!(found.contains(line), "{line}\n--\n{found}");
+    }
+    for new in ["intake.lissten: unknown key", "provider.mail2.host: what is given is not a host name"] {
+        assert_eq!(found.matches(new).count(), 1, "{new}: {found}");
+    }
+    assert!(!found.contains("s3cret"), "{found}");
+    assert_eq!(
+        found.lines().count(),
+        before.lines().count() + 2,
+        "nothing is told that follows from another:\n{found}"
+    );
 }

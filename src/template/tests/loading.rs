@@ -127,10 +127,10 @@ fn a_template_does_only_what_the_platform_allows() {
     let text: Vec<String> =
         faults.iter().map(|f| format!("{}: {} / {}", f.key, f.what, f.hint.as_deref().unwrap_or(""))).collect();
     insta::assert_snapshot!(text.join("\n"), @r#"
-    templates.allow.goood: no template has this name / did you mean `good`?
     template.category: category `transactional` is not allowed for this template / the platform allows it by adding "transactional" to `templates.allow.good.categories` of the configuration
     template.reads: personal field `first_name` is not allowed for this template / the platform allows it by adding "first_name" to `templates.allow.good.reads` of the configuration
     sms.sender: sender `loyalty` is not allowed for this template / the platform allows it by adding "loyalty" to `templates.allow.good.senders` of the configuration
+    templates.allow.goood: no template has this name / did you mean `good`?
 "#);
 }
 
