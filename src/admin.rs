@@ -49,7 +49,7 @@ mod window;
 pub use bulk::Operate;
 pub use desk::Desk;
 pub use filter::{Filter, ReasonWord, StateWord};
-pub use socket::bind_socket;
+pub use socket::{bind_socket, is_there as socket_is_there, remove_socket};
 
 use routes::Routes;
 

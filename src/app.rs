@@ -116,14 +116,24 @@ impl House {
 /// # Errors
 /// Every fault of every template and rule.
 pub fn load_templates(config: &Config) -> Result<(TemplateSet, RuleSet), Faults> {
-    let templates = TemplateSet::load(&template_source(config), Some(&config.templates.allow)).map_err(Faults)?;
+    let source = template_source(config);
+    let templates = match TemplateSet::load(&source, Some(&config.templates.allow)) {
+        Ok(templates) => templates,
+        Err(mut faults) => {
+            // Where permissions alone are at fault, the senders of what loads without them can be told as well.
+            if let Ok(all) = TemplateSet::load(&source, None) {
+                faults.extend(missing::senders(config, &all));
+            }
+            return Err(config.places.locate_all(Faults(faults)));
+        }
+    };
     let mut faults = missing::parts(config, &templates);
     match compile_rules(&templates) {
         Ok(rules) if faults.is_empty() => Ok((templates, rules)),
-        Ok(_) => Err(Faults(faults)),
+        Ok(_) => Err(config.places.locate_all(Faults(faults))),
         Err(Faults(found)) => {
             faults.extend(found);
-            Err(Faults(faults))
+            Err(config.places.locate_all(Faults(faults)))
         }
     }
 }
@@ -183,7 +193,8 @@ impl App {
     /// What cannot be built, with its remedy.
     pub async fn build(house: House) -> Result<Self, BuildError> {
         let config = &house.config;
-        let providers = Providers::build(&config.providers, house.clock.clone(), house.metrics.clone())?;
+        let providers = Providers::build(&config.providers, house.clock.clone(), house.metrics.clone())
+            .map_err(|faults| config.places.locate_all(faults))?;
         let (lookup, askers) = Lookup::build(config, &house.stores())?;
         let webhook = house.webhook()?;
         let intake = Intake::new(
@@ -198,7 +209,7 @@ impl App {
         let intake_listener = bind(config.intake.listen).await?;
         let admin_listener = bind(config.admin.listen).await?;
         let socket = admin::bind_socket(&config.admin.socket)
-            .map_err(|source| BuildError::Listen { address: config.admin.socket.display().to_string(), source })?;
+            .map_err(|source| BuildError::Socket { path: config.admin.socket.clone(), source })?;
         let tasks = Tasks::new();
         Ok(Self {
             providers: Arc::new(providers),
@@ -302,7 +313,7 @@ impl App {
             tracing::error!(%error, "the brake's count could not be made durable");
         }
         house.close();
-        let _ = std::fs::remove_file(&config.admin.socket);
+        admin::remove_socket(&config.admin.socket);
         match (failed, drained) {
             (Some(name), _) => Err(RunError::TaskFailed(name)),
             (None, Err(running)) => Err(RunError::DrainIncomplete(

@@ -13,7 +13,7 @@ use clap::Parser;
 
 use crate::app::BuildError;
 use crate::clock::Clock;
-use crate::config::{Config, Faults};
+use crate::config::{Config, Faults, Loaded};
 use crate::seal::KeyError;
 
 mod args;
@@ -138,13 +138,11 @@ fn load(given: Option<&Path>, env: &BTreeMap<String, String>) -> anyhow::Result<
 }
 
 /// What is legal and still likely to be regretted: told where it can be acted on, not by every command.
-fn warn(given: Option<&Path>, env: &BTreeMap<String, String>) -> anyhow::Result<()> {
-    let loaded = Config::load(file_of(given, env).as_deref(), env)?;
+fn warn(loaded: &Loaded) {
     let ended = token::ended(&loaded.config, Clock::system().now());
     for warning in loaded.warnings.iter().map(ToString::to_string).chain(ended) {
         print::err(&format!("warning: {warning}"));
     }
-    Ok(())
 }
 
 async fn carry_out(args: Args, env: &BTreeMap<String, String>) -> anyhow::Result<()> {
@@ -153,8 +151,9 @@ async fn carry_out(args: Args, env: &BTreeMap<String, String>) -> anyhow::Result
     let by = args.by.clone().or_else(|| env.get("USER").cloned()).unwrap_or_else(|| "operator".into());
     match args.command {
         Command::Run => {
-            warn(file, env)?;
-            return daemon::run(load(file, env)?).await;
+            let loaded = Config::load(file_of(file, env).as_deref(), env)?;
+            warn(&loaded);
+            return daemon::run(Arc::new(loaded.config)).await;
         }
         Command::Demo { once, port } => return daemon::demo(once, port).await,
         Command::Bench(bench) => return daemon::bench(&bench).await?.print(format),

@@ -25,6 +25,7 @@ mod lookup;
 pub mod nearest;
 mod network;
 mod outgoing;
+mod places;
 mod preset;
 mod report;
 mod schema;
@@ -45,6 +46,7 @@ pub use network::Network;
 pub use outgoing::{
     AmbiguousPolicy, ChannelConfig, ErrorClass, GatewayTest, HttpSms, Provider, ProviderKind, Smtp, SmtpTls,
 };
+pub use places::{Known, Places};
 pub use sections::{
     Admin, Allow, InboundPii, Intake, Keys, Log, Org, Relay, Sender, Source, Storage, Templates, TlsFiles,
 };
@@ -83,6 +85,8 @@ pub struct Config {
     pub feed: Feed,
     /// `[log]`
     pub log: Log,
+    /// Where each value was given, for faults that are found later.
+    pub places: Places,
 }
 
 /// A configuration that was read, and what is odd about it.
@@ -108,16 +112,30 @@ impl Config {
     /// # Errors
     /// Every fault of all layers at once, sorted by file and line; a file that cannot be read is one of them.
     pub fn load(file: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<Loaded, Faults> {
-        let Some(path) = file else { return Self::from_text(Path::new(""), "", environment) };
+        Self::examine(file, environment).map_err(|(faults, _)| faults)
+    }
+
+    /// As [`Config::load`]; with the faults comes what can be known all the same, unless the file is not TOML.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn examine(
+        file: Option<&Path>,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Loaded, (Faults, Option<Box<Known>>)> {
+        let Some(path) = file else { return Self::read(Path::new(""), "", environment) };
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::from_text(path, &text, environment),
-            Err(error) => Err(Faults(vec![Fault {
-                file: path.to_owned(),
-                line: None,
-                key: String::new(),
-                what: format!("cannot be read: {error}"),
-                hint: Some("name another file with --config FILE or SEALPOST_CONFIG".into()),
-            }])),
+            Ok(text) => Self::read(path, &text, environment),
+            Err(error) => {
+                let fault = Fault {
+                    file: path.to_owned(),
+                    line: None,
+                    key: String::new(),
+                    what: format!("cannot be read: {error}"),
+                    hint: Some("name another file with --config FILE or SEALPOST_CONFIG".into()),
+                };
+                Err((Faults(vec![fault]), None))
+            }
         }
     }
 
@@ -126,13 +144,21 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn from_text(name: &Path, text: &str, environment: &BTreeMap<String, String>) -> Result<Loaded, Faults> {
+        Self::read(name, text, environment).map_err(|(faults, _)| faults)
+    }
+
+    fn read(
+        name: &Path,
+        text: &str,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Loaded, (Faults, Option<Box<Known>>)> {
         let mut report = Report::default();
         let top = Vec::new();
         let defaults = Layer::read(DEFAULT_TOML, &top, &Origin::new(Rank::Default, "config/default.toml"), &mut report);
         let file = Layer::read(text, &top, &Origin::new(Rank::File, name.display().to_string()), &mut report);
         if file.is_broken {
             // Every name the file chose would be missed, and reported, by what comes next.
-            return Err(report.into_faults());
+            return Err((report.into_faults(), None));
         }
         let written = merge(&[&file], &mut report);
         let variables = environment::read(environment, &written, &mut report);
@@ -150,18 +176,18 @@ impl Config {
         let secrets = secrets::Secrets::read(&settings, credentials, &mut report);
         checks::run(&settings, &secrets, &mut report);
         let built = if report.is_faulty() { None } else { build::config(&settings, &secrets) };
-        if built.is_none() && !report.is_faulty() {
-            let what = "a key passed its checks and could not be read";
-            report.fault(
-                &Origin::new(Rank::Default, ""),
-                "",
-                what,
-                Some("this is a fault of ours, please report it".into()),
-            );
-        }
-        let warnings = report.finish()?;
-        let config = built.expect("without a fault the configuration was built");
-        Ok(Loaded { config, warnings, settings })
+        let Some(config) = built else {
+            if !report.is_faulty() {
+                let what = "a key passed its checks and could not be read";
+                let hint = "this is a fault of ours, please report it".to_owned();
+                report.fault(&Origin::new(Rank::Default, ""), "", what, Some(hint));
+            }
+            let defaults = merge(&[&defaults], &mut report);
+            let faults = report.into_faults();
+            let known = Known::of(&settings, &defaults, &secrets, &faults);
+            return Err((faults, known.map(Box::new)));
+        };
+        Ok(Loaded { config, warnings: report.finish().unwrap_or_default(), settings })
     }
 }
 

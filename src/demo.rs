@@ -28,6 +28,7 @@ mod play;
 mod story;
 mod wire;
 
+pub use page::PageDoor;
 pub use play::{Report, play};
 
 /// The running demo.
@@ -80,9 +81,9 @@ impl Demo {
     /// Serves the caught messages on a local page until `stop`; returns its address.
     ///
     /// # Errors
-    /// When the port cannot be had.
-    pub async fn serve_page(&self, port: u16) -> anyhow::Result<SocketAddr> {
-        page::serve(self, port, &self.tasks, self.stop.clone()).await
+    /// When the door has no address.
+    pub fn serve_page(&self, door: PageDoor) -> anyhow::Result<SocketAddr> {
+        page::serve(self, door, &self.tasks, self.stop.clone())
     }
 
     /// Stops the relay in order.

@@ -6,6 +6,7 @@
 
 mod envelope;
 mod fingerprint;
+mod ids;
 mod names;
 mod people;
 mod query;
@@ -25,6 +26,7 @@ use crate::clock::Time;
 use crate::id::{EventKey, KeyedHash, KeyedHasher, Namespace, OrgId};
 use crate::personal::Personal;
 
+pub use ids::kept_id;
 pub use query::{SearchKind, Special};
 pub use record::{RecordError, SubjectRecord};
 
@@ -38,7 +40,7 @@ pub struct Event {
     pub key: EventKey,
     /// Capillary's event name, case-sensitive (`pointsIssued`, `CouponIssue`).
     pub name: String,
-    /// Capillary's event id, if it sent one.
+    /// Capillary's event id, if it sent one: as [`kept_id`] has it, and so are the two below.
     pub event_id: Option<String>,
     /// The organisation the event is about; 0 in `requestWorkflowEvent`.
     pub org: OrgId,
@@ -198,6 +200,9 @@ pub fn decode(
     namespace_of: &dyn Fn(OrgId) -> Namespace,
 ) -> Result<Decoded, Refusal> {
     let envelope = envelope::read(body)?;
+    if !ids::is_event_name(&envelope.name) {
+        return Err(Refusal::WrongType { field: "eventName".into(), expected: "the name of an event".into() });
+    }
     let key = match &envelope.event_id {
         Some(id) => event_key(hasher, envelope.org, id),
         None => fingerprint::key(hasher, &envelope),
@@ -206,13 +211,14 @@ pub fn decode(
     let found = people::find(&envelope.name, &envelope.data, &names::Namer { hasher, namespace: &namespace });
     let envelope::Envelope { name, event_id, org, request_id, ref_id, created_at, shape, mut data } = envelope;
     let stripped = strip::strip(&name, &mut data);
+    let kept = |id: Option<String>| id.map(|id| kept_id(hasher, &id));
     let event = Event {
         key,
         name,
-        event_id,
+        event_id: kept(event_id),
         org,
-        request_id: request_id.filter(|id| !strip::lookalike::surely(id)),
-        ref_id: ref_id.filter(|id| !strip::lookalike::surely(id)),
+        request_id: kept(request_id),
+        ref_id: kept(ref_id),
         created_at,
         shape,
         data,

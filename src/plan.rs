@@ -21,7 +21,7 @@ use crate::ledger::{
 use crate::rules::RuleSet;
 use crate::seal::Keyring;
 use crate::tasks::{Panicked, contained};
-use crate::telemetry::{FieldPath, Metrics, Reason};
+use crate::telemetry::{Metrics, Reason};
 use crate::template::TemplateSet;
 use crate::vault::{Vault, VaultError};
 
@@ -200,8 +200,7 @@ impl Planner {
         let is_duplicate = before.contains(&event.key) || self.ledger.has_event(event.key)?;
         if is_duplicate {
             self.count("duplicate");
-            let what = Happening::Duplicate { source: delivery.source };
-            draft.changes.add_timeline(event.key, TimelineEntry { at: delivery.received_at, notification: None, what });
+            draft.changes.add_copy(event.key, delivery.source, delivery.received_at);
             return Ok(());
         }
         draft.seen.insert(event.key);
@@ -304,8 +303,7 @@ impl Planner {
 
     fn count_personal_values(&self, source: &SourceId, stripped: &BTreeMap<String, u64>) {
         for (path, count) in stripped {
-            let label = FieldPath { source: source.to_string(), path: path.clone() };
-            self.metrics.inbound_pii.get_or_create(&label).inc_by(*count);
+            self.metrics.count_personal_values(source.as_str(), path, *count);
         }
     }
 

@@ -6,13 +6,17 @@
 
 pub mod logs;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+
+/// Most different places of personal values that are counted apart. The names come from closed lists, their order does not.
+const MOST_PLACES: usize = 512;
 
 /// One label set for all families: up to two bounded words. Empty ones are left out by name.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -27,7 +31,7 @@ pub struct SourceOutcome {
 pub struct FieldPath {
     /// The configured source.
     pub source: String,
-    /// The path of the field, as `data.firstName`; from a closed list, else `other`.
+    /// The path of the field, as `data.firstName`: names from a closed list, else `*`.
     pub path: String,
 }
 /// By channel, template and outcome.
@@ -64,6 +68,7 @@ pub struct Inner {
     pub deliveries: Family<SourceOutcome, Counter>,
     pub events: Family<Reason, Counter>,
     pub inbound_pii: Family<FieldPath, Counter>,
+    places: Mutex<HashSet<FieldPath>>,
     pub quarantined: Family<Reason, Counter>,
     pub messages: Family<MessageOutcome, Counter>,
     pub waiting: Family<Reason, Gauge>,
@@ -98,7 +103,7 @@ impl Metrics {
         macro_rules! register {
             ($($name:ident: $help:literal),+ $(,)?) => {{
                 $(let $name = Default::default(); register_one(&mut registry, stringify!($name), $help, &$name);)+
-                Inner { registry, $($name),+ }
+                Inner { registry, places: Mutex::default(), $($name),+ }
             }};
         }
         fn register_one<M: prometheus_client::registry::Metric + Clone>(
@@ -128,11 +133,44 @@ impl Metrics {
         }))
     }
 
+    /// Counts personal values that a payload held at a place. Of more than [`MOST_PLACES`] places the rest of a source is one.
+    pub fn count_personal_values(&self, source: &str, path: &str, count: u64) {
+        let mut place = FieldPath { source: source.into(), path: path.into() };
+        let mut places = self.0.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if !places.contains(&place) {
+            if places.len() < MOST_PLACES {
+                places.insert(place.clone());
+            } else {
+                place.path = "data.*".into();
+            }
+        }
+        self.0.inbound_pii.get_or_create(&place).inc_by(count);
+    }
+
     /// The text for `/metrics`, in the `OpenMetrics` format.
     pub fn encode(&self) -> String {
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.0.registry);
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_of_personal_values_are_bounded_and_none_is_lost() {
+        let metrics = Metrics::new();
+        for n in 0..10_000 {
+            metrics.count_personal_values("capillary", &format!("data.{n}"), 1);
+        }
+        metrics.count_personal_values("capillary", "data.7", 1);
+        let text = metrics.encode();
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("sealpost_inbound_pii_total{")).collect();
+        assert_eq!(lines.len(), MOST_PLACES + 1);
+        let count = |line: &&str| line.rsplit(' ').next().and_then(|n| n.parse::<usize>().ok()).expect("a count");
+        assert_eq!(lines.iter().map(count).sum::<usize>(), 10_001);
     }
 }

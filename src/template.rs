@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::clock::Time;
 use crate::config::{Allow, Fault, Org};
-use crate::id::{Category, Channel, SenderRole, TemplateId};
+use crate::id::{Category, Channel, OrgId, SenderRole, TemplateId};
 use crate::personal::{Customer, Personal};
 
 mod check;
@@ -36,7 +36,7 @@ mod syntax;
 mod tables;
 mod tokens;
 
-pub use examples::{Example, customer as example_customer};
+pub use examples::{Example, customer as example_customer, example_org};
 pub use show::show_content;
 
 /// All templates, compiled. Built once, shared.
@@ -177,9 +177,14 @@ impl TemplateSet {
         let template = self.templates.get(id).ok_or(RenderError::NoPart(input.channel))?;
         render::render(self, template, input)
     }
-    /// Renders every example of every template, with and without each optional field; the faults.
-    pub fn check_examples(&self, org: &Org) -> Vec<Fault> {
-        examples::check(self, org)
+    /// Renders every example of every template for the brand that goes with the examples, with and without each optional field;
+    /// the faults.
+    pub fn check_examples(&self) -> Vec<Fault> {
+        examples::check(self)
+    }
+    /// Renders the examples of one template for a brand of the configuration; what keeps its messages from being made.
+    pub fn check_for(&self, id: &TemplateId, org_id: OrgId, org: &Org) -> Vec<Fault> {
+        self.templates.get(id).map(|template| examples::check_for(self, template, org_id, org)).unwrap_or_default()
     }
     /// A template's own test data, read; broken files are left out ([`TemplateSet::check_examples`] names them).
     pub fn examples(&self, id: &TemplateId) -> Vec<Example> {

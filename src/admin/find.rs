@@ -12,7 +12,7 @@ use axum::http::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Access;
-use crate::event::{AliasKind, alias_hash};
+use crate::event::{AliasKind, alias_hash, kept_id};
 use crate::id::{EventKey, IdError, NotificationId};
 use crate::ledger::FindBy;
 
@@ -156,9 +156,9 @@ impl Desk {
     fn search(&self, by: By, value: &str) -> Result<Found, AdminError> {
         let ledger = &self.house.ledger;
         let keys = match by {
-            By::EventId => ledger.find(FindBy::EventId, ledger.find_hash(FindBy::EventId, value), MOST + 1)?,
-            By::RequestId => ledger.find(FindBy::RequestId, ledger.find_hash(FindBy::RequestId, value), MOST + 1)?,
-            By::RefId => ledger.find(FindBy::RefId, ledger.find_hash(FindBy::RefId, value), MOST + 1)?,
+            By::EventId => self.events_by_id(FindBy::EventId, value)?,
+            By::RequestId => self.events_by_id(FindBy::RequestId, value)?,
+            By::RefId => self.events_by_id(FindBy::RefId, value)?,
             By::Bill => ledger.find(FindBy::BillNumber, ledger.find_hash(FindBy::BillNumber, value), MOST + 1)?,
             By::Coupon => ledger.find(FindBy::CouponCode, ledger.find_hash(FindBy::CouponCode, value), MOST + 1)?,
             By::Customer => self.events_of(value)?,
@@ -171,6 +171,12 @@ impl Desk {
         let found =
             keys.into_iter().take(MOST).filter_map(|key| self.timeline(key).transpose()).collect::<Result<_, _>>()?;
         Ok(Found { found, more })
+    }
+
+    /// By an id as it was sent, which need not be how it is kept.
+    fn events_by_id(&self, by: FindBy, value: &str) -> Result<Vec<EventKey>, AdminError> {
+        let ledger = &self.house.ledger;
+        Ok(ledger.find(by, ledger.find_hash(by, &kept_id(&self.house.keys, value)), MOST + 1)?)
     }
 
     fn timeline(&self, key: EventKey) -> Result<Option<TimelineView>, AdminError> {

@@ -34,11 +34,16 @@ pub enum BuildError {
     Certificate(#[from] CertificateError),
     #[error("cannot listen on {address}: {source}; choose another address, or end what listens there")]
     Listen { address: String, source: std::io::Error },
+    #[error("admin.socket {path}: {source}; name another place, or move what is there")]
+    Socket { path: PathBuf, source: std::io::Error },
 }
 
 impl BuildError {
     /// True if a restart cannot help before somebody changes a file.
     pub fn is_of_the_configuration(&self) -> bool {
+        if let Self::Socket { source, .. } = self {
+            return source.kind() == std::io::ErrorKind::AlreadyExists;
+        }
         matches!(
             self,
             Self::Faults(_)

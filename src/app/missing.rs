@@ -9,26 +9,29 @@ use crate::template::TemplateSet;
 
 /// What the configuration promises and the templates folder does not keep.
 pub(super) fn parts(config: &Config, templates: &TemplateSet) -> Vec<Fault> {
-    let enabled = config.templates.allow.iter().filter(|(_, allow)| allow.enabled).map(|(id, _)| id);
+    let absent = enabled(config).filter(|id| templates.get(id).is_none());
+    let what = "is allowed but there is no such template";
+    let mut faults: Vec<Fault> = absent.map(|id| fault(id, what, "remove the entry, or add the folder")).collect();
+    faults.extend(senders(config, templates));
+    faults
+}
+
+/// Allowed templates that send as somebody whom an org does not have.
+pub(super) fn senders(config: &Config, templates: &TemplateSet) -> Vec<Fault> {
     let mut faults = Vec::new();
-    for id in enabled {
-        match templates.get(id) {
-            None => faults.push(fault(
-                id,
-                "is allowed but there is no such template",
-                "remove the entry, or add the folder",
-            )),
-            Some(info) => {
-                for (org_id, org) in &config.orgs {
-                    for (channel, role) in &info.channels {
-                        faults.extend(sender(id, *channel, role, *org_id, org));
-                    }
-                }
+    for (id, info) in enabled(config).filter_map(|id| Some((id, templates.get(id)?))) {
+        for (org_id, org) in &config.orgs {
+            for (channel, role) in &info.channels {
+                faults.extend(sender(id, *channel, role, *org_id, org));
             }
         }
     }
     faults.extend(variants(config, templates));
     faults
+}
+
+fn enabled(config: &Config) -> impl Iterator<Item = &TemplateId> {
+    config.templates.allow.iter().filter(|(_, allow)| allow.enabled).map(|(id, _)| id)
 }
 
 /// A store that asks for a variant of a sender which no org has: a slip of the finger, and its messages would go out as from any other store.

@@ -141,7 +141,8 @@ impl TestHouse {
     /// The notifications of an event; `None` until it is planned.
     pub(crate) fn notifications_of(&self, event_id: &str) -> Option<Vec<Notification>> {
         let ledger = &self.house.ledger;
-        let found = ledger.find(FindBy::EventId, ledger.find_hash(FindBy::EventId, event_id), 1).unwrap();
+        let kept = crate::event::kept_id(&self.house.keys, event_id);
+        let found = ledger.find(FindBy::EventId, ledger.find_hash(FindBy::EventId, &kept), 1).unwrap();
         found.first().map(|event| ledger.notifications_of(*event).unwrap())
     }
 

@@ -42,9 +42,9 @@ pub(super) enum Command {
         /// Play the story, print what happened, exit 0 only if all is as it should be
         #[arg(long)]
         once: bool,
-        /// Port of the page with the caught messages (0: any)
-        #[arg(long, default_value_t = 8025)]
-        port: u16,
+        /// Port of the page with the caught messages (0: any) [default: 8025, or any if that is taken]
+        #[arg(long)]
+        port: Option<u16>,
     },
     /// Measure the relay on this machine, with its own load and catchers, on loopback
     Bench(Bench),

@@ -19,7 +19,7 @@ use crate::bench;
 use crate::call::{exchange, request};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::demo::{self, Demo};
+use crate::demo::{self, Demo, PageDoor};
 use crate::seal::Keyring;
 use crate::serve::Certificate;
 use crate::telemetry::{Metrics, logs};
@@ -40,8 +40,9 @@ pub(super) async fn run(config: Arc<Config>) -> anyhow::Result<()> {
 }
 
 /// `demo`
-pub(super) async fn demo(once: bool, port: u16) -> anyhow::Result<()> {
+pub(super) async fn demo(once: bool, port: Option<u16>) -> anyhow::Result<()> {
     logs::init_logs("error", false)?;
+    let door = if once { None } else { Some(PageDoor::open(port).await?) };
     let demo = Demo::start().await?;
     print::out("A relay, a mail catcher and an SMS gateway run in this process, on loopback only.");
     let report = demo::play(&demo, print::out).await?;
@@ -52,8 +53,8 @@ pub(super) async fn demo(once: bool, port: u16) -> anyhow::Result<()> {
         report.right,
         report.wrong
     ));
-    if !once {
-        let page = demo.serve_page(port).await?;
+    if let Some(door) = door {
+        let page = demo.serve_page(door)?;
         print::out(&format!("Read them at http://{page}/ (Ctrl-C ends the demo)"));
         on_signal()?.cancelled().await;
     }

@@ -1,16 +1,44 @@
 //! How answers look on a terminal.
 //!
 //! Promises: the same facts as the JSON answer, one line each; `--json` prints the answer itself.
-//! Never: colour or layout that a log file or a pipe cannot take.
+//! Never: colour or layout that a log file or a pipe cannot take; a character that a terminal obeys, whoever wrote it.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
+/// Longest cell of a table: a value without end must not push every other out of sight.
+const WIDEST: usize = 60;
+
+/// True for what a terminal does instead of showing it: control characters but lines and tabs, and what turns the reading direction.
+fn is_obeyed(c: char) -> bool {
+    (c.is_control() && !matches!(c, '\n' | '\t'))
+        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
+}
+
+/// A text whose characters that a terminal obeys are written as `\u{1b}`. What a sender wrote must not move the cursor, rename the
+/// window or hide a line of whoever looks at it.
+pub(crate) fn tame(text: &str) -> Cow<'_, str> {
+    escaped(text, |c| c.escape_unicode().collect())
+}
+
+fn escaped(text: &str, escape: impl Fn(char) -> String) -> Cow<'_, str> {
+    if !text.contains(is_obeyed) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_obeyed(c) { out.push_str(&escape(c)) } else { out.push(c) }
+    }
+    out.into()
+}
+
 /// Writes a text to standard output; a closed pipe is not an error worth telling.
 pub(crate) fn out(text: &str) {
+    let text = tame(text);
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes());
     if !text.ends_with('\n') {
@@ -21,12 +49,13 @@ pub(crate) fn out(text: &str) {
 
 /// Writes a text to standard error.
 pub(crate) fn err(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", tame(text));
 }
 
-/// Pretty JSON.
+/// Pretty JSON; what a terminal obeys is escaped as JSON does it, and reads as it was.
 pub(crate) fn json(value: &Value) -> String {
-    serde_json::to_string_pretty(value).unwrap_or_default()
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    escaped(&text, |c| format!("\\u{:04x}", u32::from(c))).into_owned()
 }
 
 /// Shows how far a long change is, on a terminal; silent in a pipe or a log.
@@ -136,7 +165,7 @@ fn happening(line: &Value) -> String {
         let shown = match value {
             Value::String(word) => word.clone(),
             Value::Object(_) if name == "rule" => rule(value),
-            other if matches!(name.as_str(), "until" | "due_at") => {
+            other if matches!(name.as_str(), "until" | "due_at" | "last") => {
                 other.as_i64().map_or_else(|| other.to_string(), |ms| crate::clock::Time::from_millis(ms).to_string())
             }
             other => other.to_string().replace('"', ""),
@@ -150,8 +179,8 @@ fn happening(line: &Value) -> String {
 pub(crate) fn table(rows: &[Value], columns: &[&str]) -> String {
     let cell = |row: &Value, name: &str| match row.pointer(&format!("/{}", name.replace('.', "/"))) {
         None | Some(Value::Null) => "-".to_owned(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
+        Some(Value::String(text)) => shortened(text),
+        Some(other) => shortened(&other.to_string()),
     };
     let mut lines: Vec<Vec<String>> = vec![columns.iter().map(|c| (*c).to_owned()).collect()];
     lines.extend(rows.iter().map(|row| columns.iter().map(|c| cell(row, c)).collect()));
@@ -159,8 +188,55 @@ pub(crate) fn table(rows: &[Value], columns: &[&str]) -> String {
         (0..columns.len()).map(|i| lines.iter().map(|l| l[i].chars().count()).max().unwrap_or(0)).collect();
     let mut text = String::new();
     for line in lines {
-        let padded: Vec<String> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        let _ = writeln!(text, "{}", padded.join("  ").trim_end());
+        let mut row = String::new();
+        for (cell, width) in line.iter().zip(&widths) {
+            row.push_str(cell);
+            row.extend(std::iter::repeat_n(' ', 2 + width.saturating_sub(cell.chars().count())));
+        }
+        text.push_str(row.trim_end());
+        text.push('\n');
     }
     text
+}
+
+/// One line of at most [`WIDEST`] characters.
+fn shortened(cell: &str) -> String {
+    let one_line = |c: char| if c == '\n' || c == '\t' { ' ' } else { c };
+    let mut chars = cell.chars();
+    let mut text: String = chars.by_ref().take(WIDEST).map(one_line).collect();
+    if chars.next().is_some() {
+        text.pop();
+        text.push('…');
+    }
+    tame(&text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json as value_of;
+
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_printed() {
+        assert_eq!(tame("a\u{1b}[2Jb\r\u{9b}c\u{202e}d\u{7f}\u{7}"), r"a\u{1b}[2Jb\u{d}\u{9b}c\u{202e}d\u{7f}\u{7}");
+        assert!(matches!(tame("one\ttwo\nनमस्ते 👋 عربي"), Cow::Borrowed(_)));
+        let value = value_of!({"a": "x\u{1b}\u{9b}\u{202e}\u{7f}y"});
+        assert_eq!(json(&value).lines().nth(1), Some(r#"  "a": "x\u001b\u009b\u202e\u007fy""#));
+        assert_eq!(serde_json::from_str::<Value>(&json(&value)).expect("JSON"), value);
+        let shown = table(&[value_of!({"a": "x\u{1b}]0;owned\u{7}\ny", "b": 1})], &["a", "b"]);
+        assert_eq!(shown.lines().count(), 2, "{shown}");
+        assert!(!shown.contains('\u{1b}') && !shown.contains('\u{7}'), "{shown}");
+    }
+
+    #[test]
+    fn a_cell_without_end_is_cut_and_its_table_stands() {
+        let shown = table(
+            &[value_of!({"id": "x".repeat(900_000), "key": "k1"}), value_of!({"id": "y", "key": "k2"})],
+            &["id", "key"],
+        );
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines[1], format!("{}…  k1", "x".repeat(59)));
+        assert_eq!(lines[2], format!("y{}  k2", " ".repeat(59)));
+    }
 }

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use secrecy::ExposeSecret as _;
 
-use super::schema::KeyPath;
+use super::places::Places;
+use super::schema::{KeyPath, dotted};
 use super::secrets::{Secrets, join};
 use super::settings::{Settings, at};
 use super::signed;
@@ -56,7 +57,66 @@ pub(super) fn config(settings: &Settings, secrets: &Secrets) -> Option<Config> {
             filter: settings.text(&at(&["log", "filter"]))?.to_owned(),
             json: settings.text(&at(&["log", "format"]))? == "json",
         },
+        places: Places::of(settings),
     })
+}
+
+/// What can be built of settings that have faults: sections and tables that are whole. What is not is as by default, or absent;
+/// `is_faulty` says which tables an answer would be misleading for.
+pub(super) fn known(
+    settings: &Settings,
+    defaults: &Settings,
+    secrets: &Secrets,
+    is_faulty: &dyn Fn(&str) -> bool,
+) -> Option<Config> {
+    let storage = storage(settings).or_else(|| storage(defaults))?;
+    let templates = Templates {
+        dir: settings.path(&at(&["templates", "dir"])),
+        allow: whole(settings, &["templates", "allow"], is_faulty, |name, place| {
+            Some((name.parse().ok()?, allow(settings, place)?))
+        }),
+        message_id_domain: settings.text(&at(&["templates", "message_id_domain"])).unwrap_or_default().to_owned(),
+    };
+    Some(Config {
+        relay: relay(settings).or_else(|| relay(defaults))?,
+        intake: intake(settings).or_else(|| intake(defaults))?,
+        sources: BTreeMap::new(),
+        admin: Admin {
+            listen: settings
+                .address(&at(&["admin", "listen"]))
+                .or_else(|| defaults.address(&at(&["admin", "listen"])))?,
+            tokens: BTreeMap::new(),
+            socket: settings.path(&at(&["admin", "socket"])).unwrap_or_else(|| storage.dir.join("admin.sock")),
+        },
+        storage,
+        keys: Keys { file: settings.path(&at(&["keys", "file"])).or_else(|| defaults.path(&at(&["keys", "file"])))? },
+        orgs: whole(settings, &["org"], is_faulty, |id, place| Some((OrgId(id.parse().ok()?), org(settings, place)?))),
+        templates,
+        // A slip in one key of a provider says nothing about the others.
+        providers: whole(settings, &["provider"], &|_| false, |name, place| {
+            Some((name.parse().ok()?, outgoing::provider(settings, secrets, place)?))
+        }),
+        channels: outgoing::channels(settings).or_else(|| outgoing::channels(defaults))?,
+        lookups: whole(settings, &["lookup"], &|_| false, |name, place| {
+            Some((name.parse().ok()?, outgoing::lookup(settings, secrets, place)?))
+        }),
+        feed: feed(settings, secrets).or_else(|| feed(defaults, secrets))?,
+        log: Log { filter: "info".into(), json: false },
+        places: Places::of(settings),
+    })
+}
+
+/// Builds every named table below a place that can be built and has no fault.
+fn whole<K: Ord, V>(
+    settings: &Settings,
+    above: &[&str],
+    is_faulty: &dyn Fn(&str) -> bool,
+    mut build: impl FnMut(&str, &KeyPath) -> Option<(K, V)>,
+) -> BTreeMap<K, V> {
+    let above = at(above);
+    let names = settings.names(&above);
+    let places = names.iter().map(|name| (name, join(&above, name)));
+    places.filter(|(_, place)| !is_faulty(&dotted(place))).filter_map(|(name, place)| build(name, &place)).collect()
 }
 
 fn token(settings: &Settings, secrets: &Secrets, place: &KeyPath) -> Option<Token> {
@@ -254,23 +314,26 @@ fn org(settings: &Settings, place: &KeyPath) -> Option<Org> {
     })
 }
 
+fn allow(settings: &Settings, place: &KeyPath) -> Option<Allow> {
+    let key = |name: &str| join(place, name);
+    Some(Allow {
+        enabled: settings.flag(&key("enabled"))?,
+        categories: settings
+            .parsed_items::<String>(&key("categories"))?
+            .iter()
+            .map(|word| category(word))
+            .collect::<Option<_>>()?,
+        reads: settings.parsed_items(&key("reads"))?,
+        senders: settings.parsed_items(&key("senders"))?,
+        mode: mode(settings, &key("mode"))?,
+        brake_per_hour: settings.count(&key("brake_per_hour")),
+        live_from: settings.parsed::<jiff::Timestamp>(&key("live_from")).map(Time::from),
+    })
+}
+
 fn templates(settings: &Settings) -> Option<Templates> {
     let allow = |name: &str, place: &KeyPath| -> Option<(TemplateId, Allow)> {
-        let key = |name: &str| join(place, name);
-        let allow = Allow {
-            enabled: settings.flag(&key("enabled"))?,
-            categories: settings
-                .parsed_items::<String>(&key("categories"))?
-                .iter()
-                .map(|word| category(word))
-                .collect::<Option<_>>()?,
-            reads: settings.parsed_items(&key("reads"))?,
-            senders: settings.parsed_items(&key("senders"))?,
-            mode: mode(settings, &key("mode"))?,
-            brake_per_hour: settings.count(&key("brake_per_hour")),
-            live_from: settings.parsed::<jiff::Timestamp>(&key("live_from")).map(Time::from),
-        };
-        Some((name.parse().ok()?, allow))
+        Some((name.parse().ok()?, allow(settings, place)?))
     };
     Some(Templates {
         dir: settings.path(&at(&["templates", "dir"])),

@@ -218,8 +218,13 @@ impl Kind {
             (_, ValueKind::String(text)) => self.fits_text(text),
             _ => false,
         };
-        // A refused web address may be refused for the credentials in it.
-        let found = if matches!(self, Self::WebAddress) { "what is given".into() } else { shown(kind) };
+        // A refused address may be refused for the credentials in it: `user:secret@host`.
+        let may_hold_secret = |text: &str| text.contains('@') && !matches!(self, Self::Mailbox);
+        let found = match kind {
+            _ if matches!(self, Self::WebAddress) => "what is given".into(),
+            ValueKind::String(text) if may_hold_secret(text) => "what is given".into(),
+            kind => shown(kind),
+        };
         if fits { Ok(()) } else { Err(Misfit { found, expected: self.expected() }) }
     }
 
@@ -294,6 +299,9 @@ impl Kind {
             }
             (Self::Secret | Self::Secrets | Self::Line, ValueKind::I64(_) | ValueKind::Float(_)) => {
                 Some("put it into quotes".into())
+            }
+            (Self::Host, ValueKind::String(text)) if text.contains('@') => {
+                Some("write the host alone; `username` and `password_file` are keys of their own".into())
             }
             (Self::Flag, ValueKind::String(_)) => Some("write true or false without quotes".into()),
             (Self::List(_), ValueKind::String(_)) => Some("put it into brackets: [\"…\"]".into()),

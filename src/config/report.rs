@@ -91,7 +91,8 @@ impl Report {
     }
 }
 
-fn fault(origin: &Origin, key: String, what: String, hint: Option<String>) -> Fault {
+/// A fault at an origin.
+pub(super) fn fault(origin: &Origin, key: String, what: String, hint: Option<String>) -> Fault {
     let in_environment = origin.rank == Rank::Environment;
     let key = if in_environment && !origin.name.is_empty() { origin.name.clone() } else { key };
     Fault { file: origin.file(), line: origin.line, key, what, hint }

@@ -36,13 +36,33 @@ struct Shown {
     socket: PathBuf,
 }
 
-pub(super) async fn serve(
-    demo: &Demo,
-    port: u16,
-    tasks: &Tasks,
-    stop: CancellationToken,
-) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind(("127.0.0.1", port)).await.with_context(|| format!("port {port}"))?;
+/// Where the page will be served: had before the story is played, so that nobody waits for a story and then cannot read it.
+pub struct PageDoor(TcpListener);
+
+impl PageDoor {
+    /// The port asked for; if nobody asks, the usual one, or any that is free where another program has that.
+    ///
+    /// # Errors
+    /// When the port asked for cannot be had.
+    pub async fn open(asked: Option<u16>) -> anyhow::Result<Self> {
+        /// Also the usual port of other mail catchers.
+        const USUAL: u16 = 8025;
+        Self::open_at(asked, USUAL).await
+    }
+
+    async fn open_at(asked: Option<u16>, usual: u16) -> anyhow::Result<Self> {
+        let bound = TcpListener::bind(("127.0.0.1", asked.unwrap_or(usual))).await;
+        let bound = match (bound, asked) {
+            (Err(_), None) => TcpListener::bind(("127.0.0.1", 0)).await,
+            (bound, _) => bound,
+        };
+        let port = asked.unwrap_or(0);
+        bound.map(Self).with_context(|| format!("the page cannot be served on port {port}; choose another with --port"))
+    }
+}
+
+pub(super) fn serve(demo: &Demo, door: PageDoor, tasks: &Tasks, stop: CancellationToken) -> anyhow::Result<SocketAddr> {
+    let PageDoor(listener) = door;
     let address = listener.local_addr()?;
     let shown = Shown { smtp: demo.smtp.clone(), sms: demo.sms.clone(), socket: demo.socket.clone() };
     let router = Router::new().route("/", get(index)).with_state(Arc::new(shown));

@@ -13,6 +13,9 @@ use crate::personal::Personal;
 /// More names than this for one person is a fault of the sender; the strongest are kept.
 const ALIAS_LIMIT: usize = 128;
 
+/// A longer id is a fault of the sender too: it is hashed, and not kept.
+const LONGEST_RAW: usize = 256;
+
 /// Hashes names within one namespace.
 pub(super) struct Namer<'a> {
     pub(super) hasher: &'a dyn KeyedHasher,
@@ -79,7 +82,9 @@ impl Namer<'_> {
     /// The subject behind the names; `None` if there is not one usable name.
     pub(super) fn subject(&self, gathered: &Gathered) -> Option<Subject> {
         let raw = |wanted: AliasKind| {
-            gathered.0.iter().find(|(kind, _)| *kind == wanted).map(|(_, text)| Personal::new(text.clone()))
+            let found =
+                gathered.0.iter().find(|(kind, _)| *kind == wanted).filter(|(_, text)| text.len() <= LONGEST_RAW);
+            found.map(|(_, text)| Personal::new(text.clone()))
         };
         let mut names: Vec<&(AliasKind, String)> = gathered.0.iter().collect();
         names.sort_by_key(|(kind, _)| *kind);

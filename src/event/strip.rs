@@ -3,7 +3,7 @@
 //! Promises: what goes is decided by the field's name ([`keys`]) and, whatever the name, by the value's looks
 //! ([`lookalike`]); amounts, points, tiers, coupon codes, bill numbers, stores and dates stay; no array element moves,
 //! so that a person's place (`data.coupons.3`) still leads to their element.
-//! Never: a value in the counts; they carry field names only, and a field name that looks like a person is a `*`.
+//! Never: a value in the counts, or a field name that is not ours or Capillary's: any other may be somebody's, and is a `*`.
 
 mod keys;
 pub(super) mod lookalike;
@@ -66,7 +66,7 @@ impl Path<'_> {
             above.write(out);
             out.push('.');
         }
-        out.push_str(if self.named_after_somebody { "*" } else { component(self.name) });
+        out.push_str(if self.named_after_somebody { "*" } else { keys::known_name(self.name).unwrap_or("*") });
     }
 }
 
@@ -173,8 +173,9 @@ impl Stripper<'_> {
                 _ => effective.is_harmless(),
             },
             Mode::Strict => effective.is_harmless() || label.is_some() && Label::is_name(&key.plain) || key.is_reason(),
-            // A bare name at the top is nobody's but the customer's.
-            Mode::Open => !(key.plain == "name" && place.path.is_at_the_top()),
+            // A bare name at the top is nobody's but the customer's. Where it names a value beside it, it is a field's.
+            Mode::Open if key.plain == "name" && place.path.is_at_the_top() => false,
+            Mode::Open => label.is_some() || !key.is_name_of_anybody(place.parent),
         };
         kept_by_name && !key.is_free_text(self.event) && looks_harmless(effective, value)
     }
@@ -285,13 +286,6 @@ fn shared_entity(key: &Key, value: &Value) -> Option<String> {
     shared.then_some(stem)
 }
 
-/// A key as part of a path: bounded, and without the number that tells one card from the next.
-fn component(name: &str) -> &str {
-    let fits = name.len() <= 40 && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b' '));
-    let name = name.trim_end_matches(|c: char| c.is_ascii_digit());
-    if fits && !name.is_empty() && !lookalike::perhaps(name) { name } else { "*" }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,6 +315,16 @@ mod tests {
                 "names of things",
                 json!({"loyaltyProgramDetails": {"name": "Gold Club", "tiers": [{"tierName": "Silver"}]}, "enteredBy": {"id": 3, "till": {"code": "t", "name": "Till 4"}, "store": {"code": "s", "name": "City Mall", "externalId": "4711", "externalId1": ""}, "user": {"username": "ravi"}}}),
                 json!({"loyaltyProgramDetails": {"name": "Gold Club", "tiers": [{"tierName": "Silver"}]}, "enteredBy": {"id": 3, "till": {"code": "t", "name": "Till 4"}, "store": {"code": "s", "name": "City Mall", "externalId": "4711", "externalId1": ""}, "user": {}}}),
+            ),
+            (
+                "names of anybody",
+                json!({"billingName": "A", "shippingName": "A", "guestName": "A", "passengerName": "A", "displayName": "A", "fname": "A", "lname": "A", "spouse": "A", "nominee": "A", "beneficiary": "A", "referredBy": "A", "street": "A", "landmark": "A", "aadhar": "1", "ip": "1.2.3.4", "geo": "1,2", "instagram": "a", "gift": {"name": "A", "message": "A", "wrap": "red"}, "passengers": [{"name": "A", "seat": "12A"}], "guests": ["A"], "passengerNames": ["A", "B"], "storeNames": ["S"]}),
+                json!({"gift": {"wrap": "red"}, "passengers": [{"seat": "12A"}], "guests": ["A"], "storeNames": ["S"]}),
+            ),
+            (
+                "names of things, written otherwise",
+                json!({"store_name": "s", "productName": "p", "brandName": "b", "programName": "g", "tierName": "t", "categoryName": "c", "couponSeriesName": "x", "lineItems": [{"name": "Shirt"}], "cityName": "Pune", "product": {"name": "Shirt"}}),
+                json!({"store_name": "s", "productName": "p", "brandName": "b", "programName": "g", "tierName": "t", "categoryName": "c", "couponSeriesName": "x", "lineItems": [{"name": "Shirt"}], "cityName": "Pune", "product": {"name": "Shirt"}}),
             ),
             (
                 "updated fields",
@@ -387,6 +391,22 @@ mod tests {
         data.* 2
         data.coupons.customerIdentifiers.customerId 2
         data.coupons.customerIdentifiers.instore.cards.cardnumber 2
+        data.firstName 1
+        ");
+    }
+
+    #[test]
+    fn a_name_that_a_brand_made_up_is_counted_and_not_shown() {
+        let (_, counts) = stripped(
+            "x",
+            json!({"customFields": {"Asha Rao": "a", "Kiran": {"email": "b"}}, "customer_profile": {"mobile": "c", "E_Mail": "d"}, "firstName": "e"}),
+        );
+        let table: String = counts.iter().map(|(path, count)| format!("{path} {count}\n")).collect();
+        insta::assert_snapshot!(table, @r"
+        data.*.email 1
+        data.*.mobile 1
+        data.customFields.* 1
+        data.customFields.*.email 1
         data.firstName 1
         ");
     }

@@ -74,10 +74,11 @@ fn aliases_are_hashed_within_the_namespace_of_the_org() {
 }
 
 #[test]
-fn a_request_id_that_is_an_address_is_not_kept() {
+fn a_request_id_that_is_an_address_is_kept_as_its_hash() {
     let body = json!({"eventName": "x", "eventId": "e", "orgId": 1, "createdAt": 1, "apiRequestId": "asha@example.com", "refId": "1_77", "data": {}});
     let event = decoded(&body).event;
-    assert_eq!((event.request_id, event.ref_id.as_deref()), (None, Some("1_77")));
+    assert_eq!(event.request_id, Some(kept_id(&TestHasher, "asha@example.com")));
+    assert_eq!(event.ref_id.as_deref(), Some("1_77"));
 }
 
 #[test]

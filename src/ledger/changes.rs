@@ -5,10 +5,11 @@
 //! again after a crash is harmless.
 //! Never: an operation whose value is not sealed or empty.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::Time;
-use crate::id::{DeliverySeq, EventKey, KeyedHash, KeyedHasher, NotificationId};
+use crate::id::{DeliverySeq, EventKey, KeyedHash, KeyedHasher, NotificationId, SourceId};
 use crate::policy::WaitReason;
 use crate::seal::Keyring;
 
@@ -18,7 +19,7 @@ use super::lease::Pins;
 use super::store::Store;
 use super::{
     EventRecord, FindBy, LedgerError, Notification, OutcomeRecord, Quarantined, TimelineEntry, find_hash, outcome,
-    record,
+    record, timeline,
 };
 
 /// Everything that one atomic batch shall change. Sealing happens when it is committed.
@@ -30,6 +31,7 @@ enum Change {
     Notification(Box<Notification>),
     Update(Footprint, BTreeSet<KeyedHash>, Box<Notification>),
     Timeline(EventKey, TimelineEntry),
+    Copy(EventKey, SourceId, Time),
     Quarantine(Quarantined),
     Release(DeliverySeq),
     Advance(DeliverySeq, DeliverySeq),
@@ -66,6 +68,11 @@ impl Changes {
     /// Appends to an event's timeline. Entries stand in the order in which their batches were handed to `commit`.
     pub fn add_timeline(&mut self, event: EventKey, entry: TimelineEntry) {
         self.0.push(Change::Timeline(event, entry));
+    }
+    /// Counts one more copy of an event on its timeline: one record, however many come. Only the planner may say so: each such change
+    /// reads what the one before it wrote.
+    pub fn add_copy(&mut self, event: EventKey, source: SourceId, came: Time) {
+        self.0.push(Change::Copy(event, source, came));
     }
     /// Puts a delivery into quarantine.
     pub fn quarantine(&mut self, q: Quarantined) {
@@ -201,6 +208,7 @@ impl Changes {
         let none = BTreeSet::new();
         // What one batch says of an event is one record.
         let mut timelines: BTreeMap<EventKey, Vec<TimelineEntry>> = BTreeMap::new();
+        let mut copies: BTreeMap<EventKey, Vec<TimelineEntry>> = BTreeMap::new();
         let mut cursor = cx.cursor;
         for change in self.0 {
             match change {
@@ -218,6 +226,16 @@ impl Changes {
                     prepared.step(cx.keys, Some(old), Some(Footprint::of(&new)));
                 }
                 Change::Timeline(event, entry) => timelines.entry(event).or_default().push(entry),
+                Change::Copy(event, source, came) => {
+                    let lines = match copies.entry(event) {
+                        Entry::Occupied(known) => known.into_mut(),
+                        Entry::Vacant(new) => {
+                            let stored = cx.store.get(Space::Timeline, &key::copies(event), record::read_timeline)?;
+                            new.insert(stored.value().unwrap_or_default())
+                        }
+                    };
+                    timeline::add_copy(lines, &source, came);
+                }
                 Change::Quarantine(q) => {
                     let key = key::seq(q.seq);
                     let sealed = cx.store.seal(Space::Quarantine, &key, &record::quarantined(&q));
@@ -250,6 +268,11 @@ impl Changes {
             prepared.timeline_number = prepared.timeline_number.max(number);
             let key = key::timeline(event, number);
             let sealed = cx.store.seal(Space::Timeline, &key, &record::timeline(&entries));
+            prepared.put(Space::Timeline, key, sealed);
+        }
+        for (event, lines) in copies {
+            let key = key::copies(event);
+            let sealed = cx.store.seal(Space::Timeline, &key, &record::timeline(&lines));
             prepared.put(Space::Timeline, key, sealed);
         }
         Ok(prepared)

@@ -12,7 +12,9 @@ use crate::id::{DeliverySeq, EventKey, KeyedHash, NotificationId};
 
 use super::key::{self, Key, Space};
 use super::store::Direction;
-use super::{Delivery, EventRecord, FindBy, Ledger, LedgerError, Notification, Quarantined, TimelineEntry, record};
+use super::{
+    Delivery, EventRecord, FindBy, Ledger, LedgerError, Notification, Quarantined, TimelineEntry, record, timeline,
+};
 
 /// Bytes of bodies after which a journal read stops: a planner holds each of them decoded and sealed as well.
 const JOURNAL_READ_BYTES: usize = 4 << 20;
@@ -131,7 +133,7 @@ impl Ledger {
                 true
             },
         )?;
-        Ok(entries)
+        Ok(timeline::in_order(entries))
     }
 
     /// The notifications of an event.

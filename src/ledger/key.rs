@@ -138,6 +138,11 @@ pub(super) fn timeline(event: EventKey, number: u64) -> Key {
     join(&[&event.0.0, &number.to_be_bytes()])
 }
 
+/// The one record of an event's timeline that counts its copies: a number that is never given out.
+pub(super) fn copies(event: EventKey) -> Key {
+    timeline(event, u64::MAX)
+}
+
 /// Queue, timed lane. The reason is at the end so that counting needs no value, and order is (due, id).
 pub(super) fn timed(due: Time, id: NotificationId, reason: WaitReason) -> Key {
     join(&[&[TIMED], &ordered(due), &id.0, &[reason_code(reason)]])

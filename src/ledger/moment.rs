@@ -9,7 +9,7 @@ use fjall::{Readable, Snapshot};
 use super::key::{self, Key, Space};
 use super::record::{self, Unreadable};
 use super::store::{Store, read_error};
-use super::{EventRecord, Ledger, LedgerError, Notification, TimelineEntry};
+use super::{EventRecord, Ledger, LedgerError, Notification, TimelineEntry, timeline};
 use crate::id::EventKey;
 
 /// Everything there is about an event.
@@ -42,7 +42,7 @@ impl Ledger {
             )?);
         }
         let timeline = moment.records(Space::Timeline, key::event(key), record::read_timeline)?;
-        Ok(Some(Look { event, notifications, timeline: timeline.concat() }))
+        Ok(Some(Look { event, notifications, timeline: timeline::in_order(timeline.concat()) }))
     }
 }
 

@@ -32,8 +32,14 @@ pub enum Happening {
     Received {
         source: SourceId,
     },
+    /// All copies by one source in one line, which stands where the first came.
     Duplicate {
         source: SourceId,
+        #[serde(default = "one")]
+        copies: u64,
+        /// When the last came; none if one came.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last: Option<Time>,
     },
     AliasesLearned {
         linked: usize,
@@ -104,4 +110,38 @@ pub enum Happening {
     },
     Erased,
     ErasureRequested,
+}
+
+fn one() -> u64 {
+    1
+}
+
+/// One more copy of an event: counted in the line of its source.
+pub(super) fn add_copy(lines: &mut Vec<TimelineEntry>, from: &SourceId, came: Time) {
+    for line in &mut *lines {
+        if let Happening::Duplicate { source, copies, last } = &mut line.what
+            && source == from
+        {
+            *copies += 1;
+            *last = Some(last.unwrap_or(came).max(came));
+            return;
+        }
+    }
+    lines.push(TimelineEntry {
+        at: came,
+        notification: None,
+        what: Happening::Duplicate { source: from.clone(), copies: 1, last: None },
+    });
+}
+
+/// A timeline as it is read: the lines about copies come last and are put in between the others by time; those stay in the order in
+/// which they came.
+pub(super) fn in_order(mut lines: Vec<TimelineEntry>) -> Vec<TimelineEntry> {
+    let is_copy = |line: &&TimelineEntry| matches!(line.what, Happening::Duplicate { .. });
+    let copies = lines.split_off(lines.len() - lines.iter().rev().take_while(is_copy).count());
+    for copy in copies {
+        let after = lines.iter().rposition(|line| line.at <= copy.at).map_or(0, |before| before + 1);
+        lines.insert(after, copy);
+    }
+    lines
 }

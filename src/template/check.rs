@@ -217,8 +217,11 @@ impl Check<'_> {
                 "variables are reached by their name from anywhere".to_owned(),
             );
         }
-        if path.up > self.elements {
-            return self.say(pos, format!("`{text}` leaves the outermost block"), None);
+        // Above the outermost element stands everything, the person too, and there no name says so.
+        if path.up > 0 && path.up >= self.elements {
+            let hint =
+                "outside of all blocks stand only variables; they are reached by their name from anywhere".to_owned();
+            return self.say(pos, format!("`{text}` leaves the outermost block"), hint);
         }
         if path.up > 0 || self.names.iter().any(|n| n == head) {
             return;

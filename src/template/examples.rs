@@ -7,13 +7,15 @@
 //!   "event": { "eventName": "pointsIssued", "orgId": 41007, "createdAt": 1796162664080, "data": { } },
 //!   "customer": { "first_name": "Asha", "locale": "en-IN", "time_zone": "Asia/Kolkata" },
 //!   "each": "data.coupons",
+//!   "org": { "currency": "EUR" },
 //!   "expect": { "subject_contains": "…", "text_contains": ["…"], "html_contains": "…", "sms": "…", "sms_contains": "…",
 //!               "missing": "event.data.x", "fires": true }
 //! }
 //! ```
 //!
 //! The event is Capillary's flat shape (or `name`, `id`, `org`, `created_at`, `data`), the customer is made up, `each` says which
-//! list the items come from, `expect` holds for the customer's own locale. `missing` expects that the message is not sent;
+//! list the items come from, `expect` holds for the customer's own locale and the brand that goes with the examples: [`example_org`]
+//! with what the example's `org` changes, whoever's relay it is. `missing` expects that the message is not sent;
 //! `fires` says whether a rule of the template answers the event, which whoever has the rules too checks. Where none does, nothing
 //! is rendered.
 //! Promises: `{{#if}}` is silently false for a misspelt name, so every name a part uses must occur in some example, and each is
@@ -22,42 +24,24 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::load::Template;
 use super::{Content, RenderError, RenderInput, TemplateSet};
 use crate::clock::Time;
 use crate::config::{Fault, Org};
-use crate::id::Channel;
+use crate::id::{Channel, OrgId};
 use crate::personal::{Customer, Personal};
 
+mod brand;
 mod gaps;
+mod read;
 
-/// One example, read.
-#[derive(Clone)]
-pub struct Example {
-    /// Its file's name without ending.
-    pub name: String,
-    /// The event as written in the file: Capillary's flat shape, fit to be posted.
-    pub event: Value,
-    /// The event's plain facts, as [`RenderInput::event`] wants them.
-    pub facts: Value,
-    /// The elements the message is about.
-    pub items: Vec<Value>,
-    /// The made-up customer.
-    pub customer: Customer,
-    /// Whether a rule of the template is expected to answer the event; absent if the example does not say.
-    pub fires: Option<bool>,
-    each: Option<String>,
-    expect: Map<String, Value>,
-    file: Arc<str>,
-}
+use read::{items, read};
 
-const KEYS: [&str; 4] = ["event", "customer", "each", "expect"];
-const EXPECT: [&str; 7] =
-    ["subject_contains", "text_contains", "html_contains", "sms", "sms_contains", "missing", "fires"];
+pub use brand::example_org;
+pub use read::{Example, customer};
 
 /// The examples of a template that can be read.
 pub(super) fn all(template: &Template) -> Vec<Example> {
@@ -65,96 +49,33 @@ pub(super) fn all(template: &Template) -> Vec<Example> {
 }
 
 /// Checks all examples of all templates.
-pub(super) fn check(set: &TemplateSet, org: &Org) -> Vec<Fault> {
+pub(super) fn check(set: &TemplateSet) -> Vec<Fault> {
     let mut faults = Vec::new();
     for template in set.templates.values() {
-        let mut check = Check { set, org, template, faults: BTreeSet::new() };
+        let mut check = Check { set, template, faults: BTreeSet::new() };
         check.template();
         faults.extend(check.faults);
     }
     faults
 }
 
-/// Reads one example; the error says what is wrong, without values.
-fn read(file: &Arc<str>, text: &str) -> Result<Example, (Option<usize>, String)> {
-    let value: Value = serde_json::from_str(text).map_err(|e| (Some(e.line()), "is not JSON".to_owned()))?;
-    let wrong = |what: &str| (None, what.to_owned());
-    let object = value.as_object().ok_or_else(|| wrong("is not an object with `event` and `customer`"))?;
-    if let Some(key) = object.keys().find(|k| !KEYS.contains(&k.as_str())) {
-        return Err((None, format!("`{key}` is not known; an example has {}", KEYS.join(", "))));
-    }
-    let event = object.get("event").filter(|e| e.is_object()).ok_or_else(|| wrong("has no `event`"))?;
-    let expect = object.get("expect").map_or(Some(Map::new()), |e| e.as_object().cloned());
-    let expect = expect.ok_or_else(|| wrong("`expect` is not an object"))?;
-    if let Some(key) = expect.keys().find(|k| !EXPECT.contains(&k.as_str())) {
-        return Err((None, format!("`expect.{key}` is not known; it may have {}", EXPECT.join(", "))));
-    }
-    let fires = match expect.get("fires") {
-        None => None,
-        Some(Value::Bool(false)) if expect.len() > 1 => {
-            return Err(wrong("expects words of a message that `expect.fires` says is not sent"));
-        }
-        Some(Value::Bool(fires)) => Some(*fires),
-        Some(_) => return Err(wrong("`expect.fires` is neither true nor false")),
-    };
-    let customer = object.get("customer").map_or(Ok(Customer::default()), customer).map_err(|what| (None, what))?;
-    let facts = facts(event);
-    let each = object.get("each").and_then(Value::as_str).map(str::to_owned);
-    let items = items(&facts, each.as_deref());
-    if each.is_some() && items.is_empty() {
-        return Err(wrong("`each` names no list with elements"));
-    }
-    let name = file.rsplit('/').next().unwrap_or_default().trim_end_matches(".json").to_owned();
-    Ok(Example { name, event: event.clone(), facts, items, customer, fires, each, expect, file: Arc::clone(file) })
-}
-
-/// A made-up customer from JSON: fields are texts, `attributes` an object of texts, `locale` and `time_zone` their own.
+/// Renders the examples of one template for a brand; what keeps its messages from being made.
 ///
-/// # Errors
-/// What is wrong, without values.
-pub fn customer(value: &Value) -> Result<Customer, String> {
-    let mut customer = Customer::default();
-    for (name, value) in value.as_object().ok_or("`customer` is not an object")? {
-        match (name.as_str(), value) {
-            ("locale", Value::String(tag)) => customer.locale = Some(tag.clone()),
-            ("time_zone", Value::String(zone)) => customer.time_zone = Some(zone.clone()),
-            ("attributes", Value::Object(attributes)) => {
-                for (name, value) in attributes {
-                    let text = value.as_str().ok_or("a value of `customer.attributes` is not a text")?;
-                    customer.fields.insert(format!("attributes.{name}"), Personal::new(text));
-                }
-            }
-            (_, Value::String(text)) => drop(customer.fields.insert(name.clone(), Personal::new(text.as_str()))),
-            (_, Value::Null) => {}
-            _ => return Err("a value of `customer` is not a text".into()),
+/// Not a word of `expect` is held against it: those were written for another currency, zone and set of links.
+pub(super) fn check_for(set: &TemplateSet, template: &Template, id: OrgId, org: &Org) -> Vec<Fault> {
+    let mut check = Check { set, template, faults: BTreeSet::new() };
+    for (file, text) in &template.examples {
+        // What cannot be read is told once, by `check`.
+        let Ok(example) = read(file, text) else { continue };
+        if example.fires != Some(false) {
+            check.for_org(&Example { org: org.clone(), ..example }, id);
         }
     }
-    Ok(customer)
-}
-
-/// Plain facts of an event in Capillary's flat shape, or in ours.
-fn facts(event: &Value) -> Value {
-    let first = |names: [&str; 2]| names.iter().find_map(|n| event.get(*n)).cloned();
-    let mut out = Map::new();
-    for (name, from) in
-        [("name", "eventName"), ("id", "eventId"), ("org", "orgId"), ("created_at", "createdAt"), ("data", "data")]
-    {
-        if let Some(value) = first([from, name]) {
-            out.insert(name.into(), value);
-        }
-    }
-    Value::Object(out)
-}
-
-fn items(facts: &Value, each: Option<&str>) -> Vec<Value> {
-    let Some(each) = each else { return Vec::new() };
-    let list = each.split('.').try_fold(facts, |v, key| v.get(key));
-    list.and_then(Value::as_array).cloned().unwrap_or_default()
+    check.faults.into_iter().collect()
 }
 
 struct Check<'c> {
     set: &'c TemplateSet,
-    org: &'c Org,
     template: &'c Template,
     faults: BTreeSet<Fault>,
 }
@@ -235,6 +156,28 @@ impl Check<'_> {
         }
     }
 
+    fn for_org(&mut self, example: &Example, id: OrgId) {
+        let channels: Vec<Channel> = self.template.info.channels.keys().copied().collect();
+        for channel in channels {
+            for locale in self.locales(channel) {
+                let customer = Customer { locale: Some(locale), ..example.customer.clone() };
+                let (what, hint) = match self.render(example, channel, &customer) {
+                    Ok(_) => continue,
+                    Err(RenderError::Missing { .. }) if example.expect.contains_key("missing") => continue,
+                    Err(RenderError::Missing { field }) => match field.strip_prefix("org.links.") {
+                        Some(link) => (
+                            format!("needs `{field}`, which org {id} does not have"),
+                            Some(format!("add `{link} = \"https://…\"` to [org.{id}.links]")),
+                        ),
+                        None => (format!("for org {id}: value `{field}` is missing"), None),
+                    },
+                    Err(error) => (format!("for org {id}: {error}"), None),
+                };
+                self.say(&example.file, None, &channel_word(channel), what, hint);
+            }
+        }
+    }
+
     fn locales(&self, channel: Channel) -> Vec<String> {
         let name = |l: &String| if l.is_empty() { self.template.locale.clone() } else { l.clone() };
         match channel {
@@ -299,7 +242,8 @@ impl Check<'_> {
         let created = example.facts.get("created_at").and_then(Value::as_i64).unwrap_or_default();
         let (event, items) = (&example.facts, &example.items);
         let now = Time::from_millis(created);
-        self.set.render(&self.template.info.id, &RenderInput { channel, event, items, customer, org: self.org, now })
+        self.set
+            .render(&self.template.info.id, &RenderInput { channel, event, items, customer, org: &example.org, now })
     }
 
     fn whole(&mut self, example: &Example, channel: Channel, place: &str, content: &Content) {

@@ -7,8 +7,12 @@
 use super::markup::{Event, Place, Scanner};
 use super::syntax::{Arg, Call, Issue, Node, Path, Pos};
 
+mod run;
+
+use run::{Runs, again, plain};
+
 /// Attributes that hold an address.
-const ADDRESSES: [&str; 12] = [
+const ADDRESSES: [&str; 15] = [
     "href",
     "src",
     "srcset",
@@ -19,6 +23,9 @@ const ADDRESSES: [&str; 12] = [
     "cite",
     "data",
     "longdesc",
+    "lowsrc",
+    "dynsrc",
+    "imagesrcset",
     "xlink:href",
     "ping",
 ];
@@ -30,8 +37,8 @@ const SAFE: char = '\u{2}';
 
 /// Checks an HTML part.
 pub(super) fn check_html(nodes: &[Node]) -> Vec<Issue> {
-    let mut check = Html { issues: Vec::new(), address: String::new(), value_pos: None };
-    let (mut scanner, mut run) = (Scanner::new(false), Run::default());
+    let mut check = Html { issues: Vec::new(), address: String::new(), value_pos: None, rounds: 0 };
+    let (mut scanner, mut run) = (Scanner::new(false), Runs::default());
     check.nodes(nodes, &mut scanner, &mut run);
     if scanner.place() != Place::Text
         && let Some(last) = nodes.last()
@@ -44,7 +51,7 @@ pub(super) fn check_html(nodes: &[Node]) -> Vec<Issue> {
 /// Checks a part without HTML: text, subject, SMS.
 pub(super) fn check_plain(nodes: &[Node]) -> Vec<Issue> {
     let mut issues = Vec::new();
-    plain(nodes, &mut Run::default(), &mut issues);
+    plain(nodes, &mut Runs::default(), 0, &mut issues);
     issues
 }
 
@@ -62,52 +69,6 @@ fn path_names_person(path: &Path) -> bool {
     path.segments.iter().any(|s| s == "customer")
 }
 
-/// A run of characters without white space, as a mail client sees it when it looks for links.
-#[derive(Clone, Default)]
-struct Run {
-    text: String,
-    person: bool,
-}
-
-impl Run {
-    fn char(&mut self, c: char, pos: &Pos, issues: &mut Vec<Issue>) {
-        if c.is_whitespace() || matches!(c, '<' | '>' | '"' | '(' | ')' | '|') {
-            *self = Self::default();
-            return;
-        }
-        self.text.push(c);
-        if self.person && (self.is_link() || self.makes_host()) {
-            issues.push(person_in_link(pos));
-            *self = Self::default();
-        }
-    }
-    fn tag(&mut self, call: &Call, pos: &Pos, issues: &mut Vec<Issue>) {
-        let person = names_person(call);
-        if person && self.is_link() {
-            issues.push(person_in_link(pos));
-        }
-        self.person |= person;
-        self.text.push(if is_address(call) { SAFE } else { HOLE });
-        if self.person && self.text.contains(SAFE) && !person {
-            issues.push(person_in_link(pos));
-        }
-    }
-    fn is_link(&self) -> bool {
-        let text = self.text.to_ascii_lowercase();
-        text.contains("://")
-            || text.contains("www.")
-            || text.contains("mailto:")
-            || text.contains("tel:")
-            || text.contains(SAFE)
-    }
-    /// `{{customer.x}}.example` is a host to a mail client.
-    fn makes_host(&self) -> bool {
-        let mut chars = self.text.chars().rev();
-        let last = chars.next().is_some_and(char::is_alphanumeric);
-        last && matches!(chars.next(), Some('.' | '@')) && matches!(chars.next(), Some(HOLE))
-    }
-}
-
 fn person_in_link(pos: &Pos) -> Issue {
     Issue::new(pos, "a `customer.` value stands inside a link")
         .hint("a link must not say who the person is; use an id of the event")
@@ -119,36 +80,16 @@ fn is_address(call: &Call) -> bool {
     links || call.head.word() == Some("url")
 }
 
-fn plain(nodes: &[Node], run: &mut Run, issues: &mut Vec<Issue>) {
-    for node in nodes {
-        match node {
-            Node::Text { text, pos } => text.chars().for_each(|c| run.char(c, pos, issues)),
-            Node::Value { call, pos } => run.tag(call, pos, issues),
-            Node::Block { call, body, arms, pos, .. } => {
-                if names_person(call) && run.is_link() {
-                    issues.push(person_in_link(pos));
-                }
-                let start = run.clone();
-                plain(body, run, issues);
-                for arm in arms {
-                    let mut other = start.clone();
-                    plain(&arm.body, &mut other, issues);
-                    run.person |= other.person;
-                }
-            }
-            Node::Include { .. } => {}
-        }
-    }
-}
-
 struct Html {
     issues: Vec<Issue>,
     address: String,
     value_pos: Option<Pos>,
+    /// How many loops around are looked at for the second time.
+    rounds: usize,
 }
 
 impl Html {
-    fn nodes(&mut self, nodes: &[Node], scanner: &mut Scanner, run: &mut Run) {
+    fn nodes(&mut self, nodes: &[Node], scanner: &mut Scanner, run: &mut Runs) {
         for node in nodes {
             match node {
                 Node::Text { text, pos } => text.chars().for_each(|c| self.char(c, pos, scanner, run)),
@@ -161,14 +102,29 @@ impl Html {
                     self.block(call, pos, scanner, run);
                     let (start, start_run, address) = (scanner.clone(), run.clone(), self.address.clone());
                     self.nodes(body, scanner, run);
-                    let after = std::mem::replace(&mut self.address, address.clone());
+                    if again(call, self.rounds) {
+                        // What one round ends with, the next begins with.
+                        run.or(start_run.clone(), pos, &mut self.issues);
+                        let (mut second, told) = (start.clone(), self.issues.len());
+                        self.rounds += 1;
+                        self.nodes(body, &mut second, run);
+                        self.rounds -= 1;
+                        let mut more = self.issues.split_off(told);
+                        more.retain(|issue| !self.issues.contains(issue));
+                        self.issues.append(&mut more);
+                    }
+                    let mut after = std::mem::replace(&mut self.address, address.clone());
+                    let mut is_whole = false;
                     for arm in arms {
+                        is_whole |= arm.condition.is_none();
                         let (mut other, mut other_run) = (start.clone(), start_run.clone());
                         if let Some(condition) = &arm.condition {
                             self.block(condition, &arm.pos, &other, run);
                         }
                         self.nodes(&arm.body, &mut other, &mut other_run);
-                        run.person |= other_run.person;
+                        run.or(other_run, &arm.pos, &mut self.issues);
+                        // Any branch may be what stands before the rest.
+                        after.push_str(self.address.strip_prefix(address.as_str()).unwrap_or_default());
                         self.address.clone_from(&address);
                         if other.place() != scanner.place() {
                             self.issues.push(Issue::new(
@@ -176,6 +132,9 @@ impl Html {
                                 "one branch of a block ends inside an HTML tag, the other not",
                             ));
                         }
+                    }
+                    if !is_whole {
+                        run.or(start_run, pos, &mut self.issues);
                     }
                     if arms.is_empty() && start.place() != scanner.place() {
                         self.issues.push(Issue::new(pos, "a block begins and ends in different places of an HTML tag"));
@@ -187,7 +146,7 @@ impl Html {
         }
     }
 
-    fn char(&mut self, c: char, pos: &Pos, scanner: &mut Scanner, run: &mut Run) {
+    fn char(&mut self, c: char, pos: &Pos, scanner: &mut Scanner, run: &mut Runs) {
         match scanner.feed(c) {
             Event::Char(c) => run.char(c, pos, &mut self.issues),
             Event::ValueStart => {
@@ -200,17 +159,17 @@ impl Html {
             Event::ValueChar(c) => self.address.push(c),
             Event::ValueEnd => self.value_end(scanner),
             Event::Opened => {
-                *run = Run::default();
+                *run = Runs::default();
                 if matches!(scanner.element.as_str(), "script" | "iframe" | "object" | "embed" | "form" | "base") {
                     self.issues.push(Issue::new(pos, format!("`<{}>` is not allowed in a mail", scanner.element)));
                 }
             }
-            Event::Closed => *run = Run::default(),
+            Event::Closed => *run = Runs::default(),
             Event::None => {}
         }
     }
 
-    fn value(&mut self, call: &Call, pos: &Pos, scanner: &Scanner, run: &mut Run) {
+    fn value(&mut self, call: &Call, pos: &Pos, scanner: &Scanner, run: &mut Runs) {
         match scanner.place() {
             Place::Text => run.tag(call, pos, &mut self.issues),
             Place::Comment => {}
@@ -267,7 +226,7 @@ impl Html {
         self.address.push(HOLE);
     }
 
-    fn block(&mut self, call: &Call, pos: &Pos, scanner: &Scanner, run: &Run) {
+    fn block(&mut self, call: &Call, pos: &Pos, scanner: &Scanner, run: &Runs) {
         let address = scanner.place() == Place::Quoted && ADDRESSES.contains(&scanner.attr.as_str());
         if address && !host_is_whole(&self.address) {
             // Each branch would be a beginning of its own, and "no branch" another.

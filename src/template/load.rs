@@ -121,7 +121,14 @@ pub(super) fn load(
             let known: Vec<TemplateId> = loader.ids();
             let near = helpers::nearest(id.as_str(), known.iter().map(TemplateId::as_str))
                 .map(|n| format!("did you mean `{n}`?"));
-            loader.fault("", None, &format!("templates.allow.{id}"), "no template has this name", near);
+            loader.faults.push(Fault {
+                // Of the configuration, which knows the line of its key.
+                file: "configuration".into(),
+                line: None,
+                key: format!("templates.allow.{id}"),
+                what: "no template has this name".into(),
+                hint: near,
+            });
         }
     }
     let Loader { mut faults, tables, .. } = loader;

@@ -62,9 +62,9 @@ fn notifications(timeline: &Value) -> Vec<&str> {
     all.iter().filter_map(|n| n["id"].as_str()).collect()
 }
 
-fn copies(timeline: &Value) -> usize {
+fn copies(timeline: &Value) -> u64 {
     let lines = timeline["timeline"].as_array().expect("a timeline has lines");
-    lines.iter().filter(|line| line["what"] == "duplicate").count()
+    lines.iter().filter(|line| line["what"] == "duplicate").filter_map(|line| line["copies"].as_u64()).sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]

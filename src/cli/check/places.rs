@@ -7,11 +7,12 @@ use std::path::Path;
 
 use rustix::fs::{Access, access};
 
+use crate::admin::socket_is_there;
 use crate::config::{Config, Fault};
 use crate::seal::Keyring;
 use crate::serve::Certificate;
 
-/// Faults of the key file, the certificate and the storage directory.
+/// Faults of the key file, the certificate, the local socket and the storage directory.
 pub(super) fn check(config: &Config) -> Vec<Fault> {
     let mut faults = Vec::new();
     if let Err(error) = Keyring::load(&config.keys.file) {
@@ -22,6 +23,13 @@ pub(super) fn check(config: &Config) -> Vec<Fault> {
         && let Err(error) = Certificate::load(&files.cert_file, &files.key_file)
     {
         faults.push(fault("intake.tls", error.to_string(), None));
+    }
+    // What else keeps it from being made is a fault of the directory.
+    if let Err(error) = socket_is_there(&config.admin.socket)
+        && error.kind() == std::io::ErrorKind::AlreadyExists
+    {
+        let hint = "name another place, or move what is there".to_owned();
+        faults.push(fault("admin.socket", format!("{}: {error}", config.admin.socket.display()), Some(hint)));
     }
     if let Err((what, hint)) = storage(&config.storage.dir) {
         faults.push(fault("storage.dir", what, Some(hint.into())));

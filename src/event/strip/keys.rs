@@ -36,6 +36,8 @@ pub(super) struct Key {
     coded: bool,
     harmless: bool,
     harmless_update: bool,
+    /// Just `name`: what it stands in says whose.
+    bare_name: bool,
 }
 
 /// A key that was read before, or one of its own.
@@ -86,6 +88,11 @@ impl Key {
         let of_place =
             || ["store", "till", "zone", "concept", "reward", "product"].iter().any(|thing| parent.contains(thing));
         self.personal || (self.outside && !of_place())
+    }
+
+    /// Just `name`, in something that is not known to be a thing: it may be a person's.
+    pub(super) fn is_name_of_anybody(&self, parent: &str) -> bool {
+        self.bare_name && !has_name(parent)
     }
 
     pub(super) fn is_person(&self) -> bool {
@@ -139,6 +146,21 @@ impl Key {
     }
 }
 
+/// A field's name as it may be shown to anybody: from our lists, without the number that tells one card from the next. A brand's own
+/// name may be somebody's, and there is no end of them.
+pub(super) fn known_name(name: &str) -> Option<&'static str> {
+    let name = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    if name.len() > 40 {
+        return None;
+    }
+    if let Some((known, _)) = DOCUMENTED.get_key_value(name) {
+        return Some(known);
+    }
+    let plain = plain(name);
+    let lists = [PERSONAL_PARTS, PERSONAL_WORDS, PERSONAL_NAMES, PERSONS, IDENTIFIERS, DOERS, FREE_TEXT];
+    lists.iter().flat_map(|list| list.iter()).find(|known| **known == plain).copied()
+}
+
 /// A name taken apart.
 struct Words<'w> {
     name: &'w str,
@@ -156,7 +178,13 @@ impl Words<'_> {
             plain: name.to_owned(),
             surely_somebody: lookalike::surely(self.name),
             perhaps_somebody: lookalike::perhaps(self.name),
-            personal: has_personal_part(name) || is(PERSONAL_NAMES) || self.any(PERSONAL_WORDS),
+            personal: has_personal_part(name)
+                || is(PERSONAL_NAMES)
+                || self.any(PERSONAL_WORDS)
+                || name
+                    .strip_suffix("name")
+                    .or(name.strip_suffix("names"))
+                    .is_some_and(|whose| !whose.is_empty() && !has_name(whose)),
             outside: name.starts_with("externalid") && name != "externalidentifier",
             person: is(PERSONS),
             stays_of_a_person: is(PERSON_KEEPS),
@@ -176,6 +204,7 @@ impl Words<'_> {
             coded,
             harmless: name != "id" && (coded || self.any(HARMLESS)),
             harmless_update: is(HARMLESS_UPDATES),
+            bare_name: name == "name",
         }
     }
 
@@ -192,6 +221,11 @@ impl Words<'_> {
             || (number && (self.any(NUMBERED) || NUMBERED.iter().any(|thing| self.plain.starts_with(thing))))
             || (self.words.len() > 1 && self.words.last().is_some_and(|word| word == "value"))
     }
+}
+
+/// True for what is known to be a thing that has a name: `tier`, `targetgroup`, `loyaltyprogramdetails`.
+fn has_name(plain: &str) -> bool {
+    NAMED.iter().any(|thing| plain.contains(thing)) || NAMED_WHOLE.contains(&plain)
 }
 
 /// [`PERSONAL_PARTS`] by their first letter: every field of every event is asked, and most letters begin few parts.
@@ -301,6 +335,16 @@ mod tests {
             ("targetName", "data", false, false),
             ("groupName", "data", true, false),
             ("targetGroupName", "data", false, false),
+            ("billingName", "data", true, false),
+            ("guest_name", "data", true, false),
+            ("fname", "data", true, false),
+            ("displayName", "data", true, false),
+            ("storeName", "data", false, false),
+            ("product_name", "data", false, false),
+            ("brandName", "data", false, false),
+            ("nomineeOf", "data", true, false),
+            ("street2", "data", true, false),
+            ("zip", "data", true, false),
         ];
         for (name, parent, personal, coded) in cases {
             let key = Key::of(name, parent);

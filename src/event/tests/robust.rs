@@ -111,3 +111,47 @@ fn numbers_beyond_every_type_are_refused_or_kept_but_never_a_panic() {
         let _ = try_decode(body.replace("\"orgId\":1", &format!("\"orgId\":\"{number}\"")).as_bytes());
     }
 }
+
+/// Every way to write a person, or too much, where an id should stand.
+#[test]
+fn no_id_of_an_event_shows_a_person_or_grows_without_end() {
+    let long = "x".repeat(900_000);
+    for odd in [
+        "esc1-asha@example.com",
+        "Asha Rao 919812345678",
+        "919812345678",
+        "+919812345678",
+        "Asha Rao",
+        "a\u{1b}[2J",
+        &long,
+    ] {
+        let body = json!({"eventName": "x", "orgId": 1, "createdAt": 1, "eventId": odd, "apiRequestId": odd, "refId": odd, "data": {}});
+        let event = decoded(&body).event;
+        assert_eq!(event.key, decoded(&body).event.key, "a copy is a copy: {odd:.40}");
+        for id in [&event.event_id, &event.request_id, &event.ref_id] {
+            let id = id.as_deref().expect("an id is kept, in some form");
+            assert!(id.starts_with("hash:") && id.len() < 50 && !id.contains("Asha"), "{odd:.40}: {id}");
+            assert_eq!(kept_id(&TestHasher, odd), id, "a search finds it");
+        }
+        let named = json!({"eventName": odd, "orgId": 1, "createdAt": 1, "data": {}});
+        let is_refused = try_decode(named.to_string().as_bytes()).is_err();
+        assert_eq!(is_refused, odd != "Asha Rao", "{odd:.40}");
+    }
+    for fine in [
+        "2cae477b-4f9b-5abe-b60f-7d68a266ad5a",
+        "41007_FK1k9047eE",
+        "05e7d74fddbf738d630706332083097d",
+        "9007199254740993",
+    ] {
+        assert_eq!(kept_id(&TestHasher, fine), fine);
+    }
+}
+
+#[test]
+fn an_identifier_without_end_is_hashed_and_not_kept() {
+    let long = "9".repeat(300_000);
+    let event = event("x", json!({"customerIdentifiers": {"customerId": long, "instore": {"externalId": long}}}));
+    let subject = &event.people[0].subject;
+    assert_eq!(subject.aliases.len(), 2);
+    assert!(subject.customer_id.is_none() && subject.external_id.is_none());
+}

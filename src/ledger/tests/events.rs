@@ -246,3 +246,40 @@ async fn a_look_sees_a_batch_whole_or_not_at_all() {
     }
     eye.join().unwrap();
 }
+
+#[tokio::test]
+async fn copies_of_an_event_are_counted_in_one_line_for_each_source() {
+    let house = House::new();
+    let copy = |source: &str, copies: u64, first: i64, last: Option<i64>| {
+        entry(first, Happening::Duplicate { source: source.parse().unwrap(), copies, last: last.map(at) })
+    };
+    let ledger = house.open();
+    let mut changes = Changes::new();
+    changes.add_timeline(event_key(1), entry(1, Happening::Woken));
+    changes.add_copy(event_key(1), "main".parse().unwrap(), at(10));
+    ledger.commit(changes).await.unwrap();
+    assert_eq!(ledger.timeline(event_key(1)).unwrap(), [entry(1, Happening::Woken), copy("main", 1, 10, None)]);
+    for batch in 0..30 {
+        let mut changes = Changes::new();
+        for n in 0..100 {
+            changes.add_copy(event_key(1), "main".parse().unwrap(), at(100 * batch + n));
+        }
+        changes.add_copy(event_key(1), "spare".parse().unwrap(), at(20 + batch));
+        changes.add_timeline(event_key(1), entry(30 + batch, Happening::Expired));
+        ledger.commit(changes).await.unwrap();
+    }
+    let lines = ledger.timeline(event_key(1)).unwrap();
+    assert_eq!(lines.len(), 1 + 1 + 1 + 30);
+    assert_eq!(
+        lines[..3],
+        [entry(1, Happening::Woken), copy("main", 3_001, 10, Some(2_999)), copy("spare", 30, 20, Some(49)),]
+    );
+    drop(ledger);
+    assert_eq!(house.open().timeline(event_key(1)).unwrap(), lines, "over a restart");
+}
+
+#[test]
+fn a_copy_that_was_told_before_copies_were_counted_is_one() {
+    let line: TimelineEntry = serde_json::from_str(r#"{"at":5,"what":"duplicate","source":"main"}"#).unwrap();
+    assert_eq!(line, entry(5, Happening::Duplicate { source: "main".parse().unwrap(), copies: 1, last: None }));
+}

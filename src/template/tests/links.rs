@@ -28,6 +28,87 @@ fn a_person_never_stands_in_an_address() {
     }
 }
 
+/// Every way that was thought of to name the person without naming the person, or to put the halves of a link into two places.
+#[test]
+fn no_detour_leads_a_person_into_a_link() {
+    let link = r#"<a href="https://a.example/?q={{urlencode X}}">x</a>"#;
+    let linked = |way: &str, name: &str| way.replace("LINK", &link.replace('X', name));
+    for html in [
+        // What is all around, reached as an element of it.
+        linked("{{#with event.data}}{{#each ../this}}LINK{{/each}}{{/with}}", "first_name"),
+        linked("{{#with event.data}}{{#with ../this}}LINK{{/with}}{{/with}}", "this.customer.first_name"),
+        linked("{{#with event.data}}{{#each ../this as |v|}}LINK{{/each}}{{/with}}", "v.first_name"),
+        linked(
+            "{{#with event.data}}{{#each ../this as |v k|}}{{#if (eq k \"customer\")}}LINK{{/if}}{{/each}}{{/with}}",
+            "v.first_name",
+        ),
+        linked("{{#with event.data}}LINK{{/with}}", "../this.customer.first_name"),
+        linked("{{#with event.data}}LINK{{/with}}", "../customer.first_name"),
+        linked("{{#with event.data}}LINK{{/with}}", "../[customer].first_name"),
+        linked("{{#with event.data}}LINK{{/with}}", "../first_name"),
+        linked("{{#with event.data}}LINK{{/with}}", "(lookup ../this \"customer\")"),
+        linked("{{#with event.data}}{{#each ..}}LINK{{/each}}{{/with}}", "first_name"),
+        linked("{{#with event.data}}{{#each this}}{{#each ../../this}}LINK{{/each}}{{/each}}{{/with}}", "first_name"),
+        linked("{{#each event.data}}{{else}}{{#each this}}LINK{{/each}}{{/each}}", "first_name"),
+        linked("{{#each this}}LINK{{/each}}", "first_name"),
+        linked("{{#each .}}LINK{{/each}}", "first_name"),
+        linked("{{#each @root}}LINK{{/each}}", "first_name"),
+        linked("{{#with @root}}LINK{{/with}}", "this.customer.first_name"),
+        linked("LINK", "@root.customer.first_name"),
+        linked("LINK", "@root/customer/first_name"),
+        linked("LINK", "[@root].customer.first_name"),
+        linked("{{#with event.data}}LINK{{/with}}", "event/../customer/first_name"),
+        // The person under another name.
+        linked("{{#with customer}}LINK{{/with}}", "first_name"),
+        linked("{{#with customer as |c|}}LINK{{/with}}", "c.first_name"),
+        linked("{{#each customer}}LINK{{/each}}", "this"),
+        linked("{{#with customer.first_name as |n|}}LINK{{/with}}", "n"),
+        linked("{{#with (default customer.first_name \"x\") as |n|}}LINK{{/with}}", "n"),
+        linked("{{#each event.data as |event|}}LINK{{/each}}", "event"),
+        linked("LINK", "(lookup customer \"first_name\")"),
+        linked("LINK", "(default event.data.x (upper customer.first_name))"),
+        linked("LINK", "(find items \"code\" customer.first_name \"id\")"),
+        linked("LINK", "(plural 1 \"a\" zero=customer.first_name)"),
+        // The halves of a link in two places.
+        "{{#if event.id}}x{{else}}https://a.example/{{/if}}{{customer.first_name}}".into(),
+        "https://a.example/{{#if event.id}} {{/if}}{{customer.first_name}}".into(),
+        "{{#if event.id}}www{{else}}a{{/if}}.a.example/{{customer.first_name}}".into(),
+        "{{#each event.data.l}}{{@root.customer.first_name}}{{/each}}".into(),
+        "{{#each event.data.l}}{{customer.first_name}} https://a.example/{{/each}}".into(),
+        "https://a.example/<b>{{customer.first_name}}</b>".into(),
+        "shop.example/{{customer.first_name}}".into(),
+        "see {{org.name}}.example/?n={{customer.first_name}}".into(),
+        r#"<a href="https://a.example/?q={{#if event.id}}1{{else if customer.first_name}}2{{/if}}">x</a>"#.into(),
+        r#"<img lowsrc="https://a.example/{{urlencode customer.first_name}}">"#.into(),
+        r#"<p style="{{#if event.id}}{{else}}background:url({{/if}}{{event.data.x}}">x</p>"#.into(),
+    ] {
+        assert!(!with_html(&format!("{html}<p>x</p>")).is_empty(), "{html}");
+    }
+    for (text, vars) in [
+        ("See https://a.example/{{1}}", "['{{customer.first_name}}']"),
+        ("See {{1}}{{2}}", "['https://a.example/', '{{customer.first_name}}']"),
+        ("See {{1}}{{2}}", "['{{org.links.home}}', '{{customer.first_name}}']"),
+        ("See {{1}}", "['{{url customer.first_name}}']"),
+        ("See bit.ly/{{1}}", "['{{customer.first_name}}']"),
+    ] {
+        let toml = format!("{HEAD}[sms]\nsender = \"loyalty\"\ntext = \"{text}\"\nvars = {vars}\n");
+        assert!(!faults(&[("t/template.toml", &toml)]).is_empty(), "{text} {vars}");
+    }
+}
+
+#[test]
+fn what_looks_like_a_detour_and_is_none_is_fine() {
+    for html in [
+        "{{#each event.data.l}}{{#each this.k}}{{../name}} {{@index}}{{/each}}{{/each}}",
+        "{{#with event.data}}{{#each this.l as |e|}}{{e.a}} {{../b}} {{event.id}}{{/each}}{{/with}}",
+        "<p>Dear {{customer.first_name}}/{{event.id}}, 24.5/30, and/or, e.g./{{customer.first_name}}</p>",
+        "{{#each event.data.l}}<p>{{customer.first_name}}</p><p>https://a.example/</p>{{/each}}",
+        "<p>{{#if event.id}}a{{else}}b{{/if}} {{customer.first_name}}</p><p>See shop.example/now</p>",
+    ] {
+        assert_eq!(with_html(html), "", "{html}");
+    }
+}
+
 #[test]
 fn a_person_does_not_reach_an_address_through_a_partial() {
     let toml = format!("{HEAD}[email]\nsender = \"loyalty\"\nsubject = \"x\"\n");
@@ -40,6 +121,14 @@ fn a_person_does_not_reach_an_address_through_a_partial() {
     };
     assert!(files(r#"{{> button to=customer.first_name label="Go"}}"#).contains("stands inside a link"));
     assert!(files(r#"{{> button to=(upper customer.first_name) label="Go"}}"#).contains("stands inside a link"));
+    for way in [
+        r#"{{#with event.data}}{{> button to=../this.customer.first_name label="Go"}}{{/with}}"#,
+        r#"{{#with event.data}}{{#each ../this}}{{> button to=first_name label="Go"}}{{/each}}{{/with}}"#,
+        r#"{{#with event.data}}{{> button to=(lookup ../this "customer") label="Go"}}{{/with}}"#,
+        r#"{{#with event.data}}{{> button to=.. label="Go"}}{{/with}}"#,
+    ] {
+        assert!(!files(way).is_empty(), "{way}");
+    }
     assert_eq!(files(r#"{{> button to=event.id label=customer.first_name}}"#), "");
 }
 

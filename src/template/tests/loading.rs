@@ -127,10 +127,10 @@ fn a_template_does_only_what_the_platform_allows() {
     let text: Vec<String> =
         faults.iter().map(|f| format!("{}: {} / {}", f.key, f.what, f.hint.as_deref().unwrap_or(""))).collect();
     insta::assert_snapshot!(text.join("\n"), @r#"
-    templates.allow.goood: no template has this name / did you mean `good`?
     template.category: category `transactional` is not allowed for this template / the platform allows it by adding "transactional" to `templates.allow.good.categories` of the configuration
     template.reads: personal field `first_name` is not allowed for this template / the platform allows it by adding "first_name" to `templates.allow.good.reads` of the configuration
     sms.sender: sender `loyalty` is not allowed for this template / the platform allows it by adding "loyalty" to `templates.allow.good.senders` of the configuration
+    templates.allow.goood: no template has this name / did you mean `good`?
 "#);
 }
 
@@ -156,7 +156,7 @@ fn the_version_follows_everything_that_a_message_is_made_of() {
 
 fn examples(text: &str, examples: &[(&str, &str)]) -> String {
     let set = sms_set(text, examples).unwrap_or_else(|f| panic!("{f:?}"));
-    set.check_examples(&org()).iter().map(|f| format!("{}: {}", f.key, f.what)).collect::<Vec<_>>().join("\n")
+    set.check_examples().iter().map(|f| format!("{}: {}", f.key, f.what)).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -194,4 +194,20 @@ fn examples_find_what_handlebars_hides() {
     assert!(examples("x", &[]).contains("has no example"));
     assert!(one("x", "{").contains("is not JSON"));
     assert!(one("x", "{\"evnt\":{}}").contains("`evnt` is not known"));
+}
+
+#[test]
+fn an_example_says_for_which_brand_it_expects_words() {
+    let example = |org: &str, words: &str| {
+        format!(
+            "{{\"event\":{{\"eventName\":\"x\",\"orgId\":1,\"createdAt\":1,\"data\":{{\"worth\":5}}}},\"customer\":{{}},{org}\"expect\":{{\"sms\":\"{words}\"}}}}"
+        )
+    };
+    let one = |example: &str| {
+        examples("{{event.data.worth}} {{org.currency}} {{org.name}}", &[("t/examples/a.json", example)])
+    };
+    assert_eq!(one(&example("", "5 INR Your Brand")), "");
+    assert_eq!(one(&example("\"org\":{\"currency\":\"EUR\",\"name\":\"Lotus\"},", "5 EUR Lotus")), "");
+    assert!(one(&example("\"org\":{\"curency\":\"EUR\"},", "x")).contains("`org.curency` is not known"));
+    assert!(one(&example("\"org\":{\"currency\":7},", "x")).contains("`org.currency` is of another kind"));
 }

@@ -13,7 +13,7 @@ static SET: LazyLock<TemplateSet> = LazyLock::new(|| {
 #[test]
 fn the_shipped_templates_load_and_their_examples_hold() {
     let set = &*SET;
-    let faults = set.check_examples(&org());
+    let faults = set.check_examples();
     assert!(faults.is_empty(), "{}", crate::config::Faults(faults));
     assert_eq!(set.all().len(), 21);
 }
