@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -42,9 +42,24 @@ struct Provider {
     breaker: Breaker,
     // How many wait for a permit.
     waiting: AtomicUsize,
+    // True if it has taken a message since it last refused us.
+    accepts: AtomicBool,
 }
 
 impl Provider {
+    /// Whose fault is a refusal of us? A server may say `5.7.1` of one recipient for ever; if that stopped everybody each
+    /// time, one message would choke the channel. One such verdict for each message that was taken: of many that were
+    /// freed together, all refused again, the first is misjudged at most, and the second stops the channel.
+    fn blame(&self, refused_before: bool, verdict: &mut Verdict) {
+        match &verdict.outcome {
+            Outcome::Sent { .. } => self.accepts.store(true, Ordering::Relaxed),
+            Outcome::Misconfigured { code } if self.accepts.swap(false, Ordering::Relaxed) && refused_before => {
+                *verdict = Verdict { health: Health::Unknown, ..Verdict::permanent(code.clone(), false) };
+            }
+            _ => {}
+        }
+    }
+
     /// True if those who wait already use up what the rate limit gives within `patience`.
     fn is_crowded(&self, patience: Duration) -> bool {
         let waiting = self.waiting.load(Ordering::Relaxed);
@@ -159,6 +174,7 @@ impl Providers {
                 slots: Arc::new(Semaphore::new(config.max_concurrency)),
                 limit: rate.map(|rate| limit::Limit::new(rate, clock.clone())),
                 waiting: AtomicUsize::new(0),
+                accepts: AtomicBool::new(false),
                 breaker: Breaker::new(config.breaker_failures, config.breaker_open, clock.clone(), gauge),
             };
             providers.insert(id.clone(), provider);
@@ -184,7 +200,7 @@ impl Providers {
 
     /// Waits for a free slot and the rate limit; hold the permit during [`Providers::send`]. Cancel-safe.
     pub async fn permit(&self, id: &ProviderId) -> Permit {
-        let mut permit = Permit { provider: id.clone(), generation: 0, _slot: None };
+        let mut permit = Permit { provider: id.clone(), generation: 0, refused_before: false, _slot: None };
         if let Some(provider) = self.0.get(id) {
             let _waiting = Waiting::join(&provider.waiting);
             permit._slot = Arc::clone(&provider.slots).acquire_owned().await.ok();
@@ -203,7 +219,7 @@ impl Providers {
         let Some(provider) = self.0.get(&permit.provider) else {
             return Outcome::Misconfigured { code: "provider_unknown".into() };
         };
-        let verdict = match (&provider.way, &message.body) {
+        let mut verdict = match (&provider.way, &message.body) {
             (Way::Smtp(smtp), Body::Email(email)) => smtp.send(email).await,
             (Way::Gateway(gateway), Body::Sms(sms)) => gateway.send(&message.id, sms).await,
             (Way::File(file), _) => file.send(message).await,
@@ -212,6 +228,7 @@ impl Providers {
                 health: Health::Unknown,
             },
         };
+        provider.blame(permit.refused_before, &mut verdict);
         provider.breaker.record(permit.generation, verdict.health);
         verdict.outcome
     }
@@ -231,7 +248,17 @@ pub struct Permit {
     /// Whose.
     pub provider: ProviderId,
     generation: u64,
+    refused_before: bool,
     _slot: Option<OwnedSemaphorePermit>,
+}
+
+impl Permit {
+    /// For a message that this provider refused as [`Outcome::Misconfigured`] and that was freed when the provider took
+    /// others: refused again while others go, it is at fault itself, and the provider is not.
+    #[must_use]
+    pub fn of_one_refused_before(self) -> Self {
+        Self { refused_before: true, ..self }
+    }
 }
 
 /// What an attempt came to, and what that says about the provider.

@@ -175,6 +175,7 @@ impl Office {
             attempts: 0,
             brake_released: false,
             refused_by: None,
+            freed_by: None,
             sent_as: None,
             state,
         }

@@ -292,6 +292,7 @@ pub(crate) fn notification(n: u32, reason: WaitReason) -> Notification {
         attempts: 0,
         brake_released: false,
         refused_by: None,
+        freed_by: None,
         sent_as: None,
         state: State::Waiting { reason, due_at: if reason == WaitReason::DueLater { START } else { expires_at } },
     }

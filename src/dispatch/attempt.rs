@@ -46,6 +46,8 @@ impl Dispatcher {
             template_version: ready.template_version.clone(),
         };
         self.record(old, open.clone(), vec![line]).await?;
+        let again = old.freed_by.as_ref() == Some(&ready.provider);
+        let permit = if again { permit.of_one_refused_before() } else { permit };
         let outcome = self.providers.send(permit, &ready.message).await;
         // The person leaves memory before the outcome is written.
         drop(ready.message);

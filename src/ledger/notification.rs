@@ -53,6 +53,8 @@ pub struct Notification {
     pub attempts: u32,
     /// The provider that refused us, while it waits for that one's configuration to be mended.
     pub refused_by: Option<ProviderId>,
+    /// The provider that refused it, then took others, and so freed it: refused by that one again it is itself at fault.
+    pub freed_by: Option<ProviderId>,
     /// How the last attempt was made; none before the first, and in records older than this field.
     pub sent_as: Option<SentAs>,
     /// True once a person released it from the brake: it does not count again.

@@ -162,6 +162,8 @@ struct NotificationHeader {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refused_by: Option<ProviderId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    freed_by: Option<ProviderId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     sent_as: Option<SentAs>,
     state: State,
 }
@@ -188,6 +190,7 @@ pub(super) fn notification(n: &Notification) -> Plain {
         attempts: n.attempts,
         brake_released: n.brake_released,
         refused_by: n.refused_by.clone(),
+        freed_by: n.freed_by.clone(),
         sent_as: n.sent_as.clone(),
         state: n.state.clone(),
     };
@@ -217,6 +220,7 @@ pub(super) fn read_notification(plain: &[u8]) -> Result<Notification, Unreadable
         attempts: n.attempts,
         brake_released: n.brake_released,
         refused_by: n.refused_by,
+        freed_by: n.freed_by,
         sent_as: n.sent_as,
         state: n.state,
     })

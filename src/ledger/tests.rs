@@ -133,6 +133,7 @@ fn notification(n: u8, state: State) -> Notification {
         attempts: 2,
         brake_released: false,
         refused_by: None,
+        freed_by: None,
         sent_as: None,
         state,
     }

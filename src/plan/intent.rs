@@ -74,6 +74,7 @@ impl Planner {
             attempts: 0,
             brake_released: false,
             refused_by: None,
+            freed_by: None,
             sent_as: None,
             state: State::Waiting { reason: WaitReason::DueLater, due_at },
         };
