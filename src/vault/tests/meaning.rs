@@ -271,7 +271,7 @@ fn shared_phones_and_mails_name_one_person_or_nobody() {
             "a family phone names several, and the mail tells them apart",
             "
             put e1 Asha +919812345678 asha@example.in @10
-            put e2 Ravi +919812345678 ravi@example.in @10 -> woken e2 a:ravi@example.in
+            put e2 Ravi +919812345678 ravi@example.in @10 -> woken e2 a:ravi@example.in m:+919812345678 m:919812345678
             m:+919812345678 is several
             m:+919812345678 a:ravi@example.in is Ravi
             a:asha@example.in a:ravi@example.in is several
@@ -294,6 +294,16 @@ fn shared_phones_and_mails_name_one_person_or_nobody() {
             c9 m:+919812345678 is unknown
             k9 m:+919812345678 is Asha
             c1 m:+919812345678 is Asha",
+        ),
+        (
+            "everybody who comes to share a phone wakes those who wait for it",
+            "
+            put e1 Asha +919812345678 @10 -> woken e1 m:+919812345678 m:919812345678
+            learn c2 m:+919812345678 @20 -> woken
+            put c2 Ravi @30 -> woken c2 m:+919812345678
+            put c2 Ravi @31 -> woken
+            put e3 Mira @30 -> woken e3
+            learn e3 m:+919812345678 @40 -> woken m:+919812345678",
         ),
         (
             "a message to the erased does not go to who shares the phone",
