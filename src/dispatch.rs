@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, Time};
 use crate::config::{ChannelConfig, Config};
 use crate::control::{Control, Waker};
-use crate::event::Subject;
 use crate::id::{Channel, OrgId};
 use crate::ledger::{Changes, Happening, Leased, Ledger, LedgerError, Notification, State, TimelineEntry};
 use crate::lookup::Lookup;
@@ -128,7 +127,7 @@ impl Dispatcher {
         // The lease ends before the second look: what is leased cannot be woken.
         drop(leased);
         let looked = match done {
-            Ok(Step::WaitsForContact) => self.look_again(notification.org, &notification.subject).await,
+            Ok(Step::WaitsForContact) => self.look_again(&notification).await,
             Ok(held @ (Step::Paused(_) | Step::Braked)) => self.free_if_no_longer_held(&notification, held).await,
             Ok(Step::Done) => Ok(()),
             Err(error) => Err(error),
@@ -140,9 +139,10 @@ impl Dispatcher {
     }
 
     /// Whoever put the contact between our look and our commit found nobody waiting, so we look once more; and ask for whom we still miss.
-    async fn look_again(&self, org: OrgId, subject: &Subject) -> Result<(), DispatchError> {
-        let Some(org) = self.config.orgs.get(&org) else { return Ok(()) };
-        if !matches!(self.vault.resolve(&org.namespace, &subject.aliases)?, Resolution::Known(_)) {
+    async fn look_again(&self, n: &Notification) -> Result<(), DispatchError> {
+        let Some(org) = self.config.orgs.get(&n.org) else { return Ok(()) };
+        let subject = &n.subject;
+        if !matches!(self.vault.resolve(&org.namespace, &subject.aliases, n.event_at)?, Resolution::Known(_)) {
             self.lookup.ask(&org.namespace, subject);
             return Ok(());
         }

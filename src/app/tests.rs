@@ -177,7 +177,7 @@ impl TestHouse {
         let (kind, value) = AliasKind::split(&format!("{kind}:{value}")).map(|(k, v)| (k, v.to_owned())).unwrap();
         let namespace = &self.house.config.orgs[&ORG].namespace;
         let alias = Alias { kind, hash: alias_hash(&self.house.keys, namespace, kind, &value) };
-        match self.house.vault.resolve(namespace, &[alias]).unwrap() {
+        match self.house.vault.resolve(namespace, &[alias], Time::MAX).unwrap() {
             Resolution::Known(id) => Some(id),
             _ => None,
         }

@@ -168,11 +168,12 @@ impl Dispatcher {
             return Ok(true);
         }
         let Some(org) = self.config.orgs.get(&n.org) else { return Ok(false) };
-        let Resolution::Known(person) = self.vault.resolve(&org.namespace, &n.subject.aliases)? else {
+        let Resolution::Known(person) = self.vault.resolve(&org.namespace, &n.subject.aliases, n.event_at)? else {
             return Ok(false);
         };
         for alias in self.control.pilot() {
-            if matches!(self.vault.resolve(&org.namespace, &[*alias])?, Resolution::Known(listed) if listed == person) {
+            let listed = self.vault.resolve(&org.namespace, &[*alias], Time::MAX)?;
+            if listed == Resolution::Known(person) {
                 return Ok(true);
             }
         }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::asked::Asked;
-use crate::clock::Clock;
+use crate::clock::{Clock, Time};
 use crate::control::Waker;
 use crate::event::{Alias, AliasKind, Subject};
 use crate::id::{KeyedHash, Namespace};
@@ -83,7 +83,7 @@ impl Asking {
         for subject in missed {
             let Some(hash) = subject.aliases.first().map(|alias| alias.hash) else { continue };
             // Found since they were missed: whoever put them there wakes those who wait.
-            if matches!(self.vault.resolve(&self.namespace, &subject.aliases)?, Resolution::Known(_)) {
+            if matches!(self.vault.resolve(&self.namespace, &subject.aliases, Time::MAX)?, Resolution::Known(_)) {
                 continue;
             }
             let Some(ids) = self.vault.brand_ids(subject)? else {
