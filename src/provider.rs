@@ -26,6 +26,7 @@ mod file;
 mod gateway;
 mod http;
 mod limit;
+mod line;
 pub mod post;
 mod smtp;
 mod tls;
@@ -39,6 +40,8 @@ struct Provider {
     way: Way,
     slots: Arc<Semaphore>,
     limit: Option<limit::Limit>,
+    line: line::Line,
+    clock: Clock,
     breaker: Breaker,
     // How many wait for a permit.
     waiting: AtomicUsize,
@@ -60,10 +63,16 @@ impl Provider {
         }
     }
 
-    /// True if those who wait already use up what the rate limit gives within `patience`.
-    fn is_crowded(&self, patience: Duration) -> bool {
+    /// True if those who wait already use up what the rate limit gives within `patience`; or if others stand in line for
+    /// it, and it is not idle, unless the one who asks has stood there and it is their time.
+    fn is_busy(&self, patience: Duration, line: InLine) -> bool {
+        let Some((limit, now)) = self.limit.as_ref().map(|limit| (limit, self.clock.now())) else { return false };
         let waiting = self.waiting.load(Ordering::Relaxed);
-        self.limit.as_ref().is_some_and(|limit| waiting > 0 && limit.time_for(waiting) >= patience)
+        if waiting > 0 && limit.time_for(waiting) >= patience {
+            return true;
+        }
+        let reaches = || self.line.reaches(now.plus(patience), now, limit.time_for(1), line.standing);
+        !line.has_stood && reaches() && !limit.is_idle()
     }
 }
 
@@ -137,6 +146,15 @@ pub enum Readiness {
     Busy,
 }
 
+/// What the queue knows of those who wait for rate limits.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct InLine {
+    /// How many stand in line, for whichever provider.
+    pub standing: u64,
+    /// True if the one who asks has stood there, and their time has come.
+    pub has_stood: bool,
+}
+
 impl Providers {
     /// Builds all providers; connects to none. Faults: unreadable CA files, bad gateway templates, plaintext to a foreign host.
     pub fn build(
@@ -173,6 +191,8 @@ impl Providers {
                 way,
                 slots: Arc::new(Semaphore::new(config.max_concurrency)),
                 limit: rate.map(|rate| limit::Limit::new(rate, clock.clone())),
+                line: line::Line::new(),
+                clock: clock.clone(),
                 waiting: AtomicUsize::new(0),
                 accepts: AtomicBool::new(false),
                 breaker: Breaker::new(config.breaker_failures, config.breaker_open, clock.clone(), gauge),
@@ -190,12 +210,22 @@ impl Providers {
 
     /// Would it probably take a message now? Changes nothing, and takes no trial of a breaker: for those who have no message
     /// at hand yet and would make one in vain. `patience` is how long they would wait for a permit.
-    pub fn glance(&self, id: &ProviderId, patience: Duration) -> Readiness {
+    pub fn glance(&self, id: &ProviderId, patience: Duration, line: InLine) -> Readiness {
         let Some(provider) = self.0.get(id) else { return Readiness::Ready };
         match provider.breaker.glance() {
-            Readiness::Ready if provider.is_crowded(patience) => Readiness::Busy,
+            Readiness::Ready if provider.is_busy(patience, line) => Readiness::Busy,
             readiness => readiness,
         }
+    }
+
+    /// When somebody who cannot go now should come back, in `least` at the earliest: their own place in the line of a
+    /// provider with a rate limit. `standing` are in it at the most, and `coming` may be about to stand too.
+    pub fn stand_in_line(&self, id: &ProviderId, least: Duration, standing: u64, coming: u64) -> Option<Time> {
+        let provider = self.0.get(id)?;
+        let limit = provider.limit.as_ref()?;
+        // Those who wait for a permit go first.
+        let before = limit.time_for(provider.waiting.load(Ordering::Relaxed) + 1);
+        Some(provider.line.stand(provider.clock.now().plus(least.max(before)), limit.time_for(1), standing, coming))
     }
 
     /// Waits for a free slot and the rate limit; hold the permit during [`Providers::send`]. Cancel-safe.

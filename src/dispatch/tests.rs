@@ -1,5 +1,7 @@
 //! Tests of what may happen while a notification is in hand.
 
+use std::time::Duration;
+
 use futures_util::poll;
 
 use crate::app::tests::{START, TestHouse, customer_added, id, notification};
@@ -99,4 +101,48 @@ async fn a_provider_that_stalls_does_not_keep_the_only_hand_from_another_channel
             && all(Channel::Email, |state| state.reason() == Some("rate_limited"))
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_backlog_behind_a_rate_limit_stands_in_line_and_is_looked_at_once_more() {
+    const BACKLOG: u32 = 30;
+    let out = tempfile::tempdir().unwrap();
+    let slow = format!("[provider.slow]\ntype = \"file\"\ndir = {:?}\nrate_per_second = 1.0\n", out.path());
+    let test = TestHouse::open_with_mail("slow", &slow);
+    test.put(1).await;
+    for n in 0..=BACKLOG {
+        test.deliver(&customer_added(&format!("event-{n}"), 1, START)).await;
+    }
+    test.plan().await;
+    let (ledger, providers) = (&test.house.ledger, test.providers());
+    let dispatcher = test.dispatcher(&providers, &Tasks::new());
+    let stop = CancellationToken::new();
+    let mail = |n: u32| test.by(Channel::Email, &format!("event-{n}"));
+    let look = async |n: u32| {
+        let leased = ledger.lease(mail(n).id).unwrap().unwrap();
+        dispatcher.handle(leased, &stop).await;
+        mail(n).state
+    };
+    // Somebody waits for the token of this second.
+    let slow = "slow".parse().unwrap();
+    let mut first = Box::pin(providers.permit(&slow));
+    assert!(poll!(first.as_mut()).is_pending());
+    for n in 0..BACKLOG {
+        let due_at = START.plus(Duration::from_secs(2 + u64::from(n)));
+        assert_eq!(look(n).await, State::Waiting { reason: WaitReason::RateLimited, due_at }, "a place of its own");
+    }
+    drop(first);
+    let State::Waiting { due_at, .. } = look(BACKLOG).await else { panic!("nobody is passed") };
+    assert_eq!(due_at, START.plus(Duration::from_secs(2 + u64::from(BACKLOG))));
+    test.house.clock.advance(Duration::from_secs(1));
+    for n in 0..=BACKLOG {
+        test.house.clock.advance(Duration::from_secs(1));
+        let due: Vec<_> = ledger.lease_due(test.house.clock.now(), 64).unwrap();
+        let due: Vec<_> = due.into_iter().filter(|leased| leased.notification.channels == [Channel::Email]).collect();
+        assert_eq!(due.iter().map(|leased| leased.notification.id).collect::<Vec<_>>(), [mail(n).id], "one a second");
+        for leased in due {
+            dispatcher.handle(leased, &stop).await;
+        }
+        assert!(matches!(mail(n).state, State::Sent { .. }), "{n}: {:?}", mail(n).state);
+    }
 }
