@@ -151,15 +151,16 @@ impl Planner {
     /// collected for it nothing is kept.
     fn plan_contained(&self, seq: DeliverySeq, delivery: Delivery, batch: &mut Draft) -> Result<(), PlanError> {
         let again = delivery.clone();
-        let planned = contained("plan", || {
-            let mut one = Draft::default();
-            self.plan_one(seq, delivery, &batch.seen, &mut one).map(|()| one)
-        });
-        match planned {
-            Ok(one) => batch.take_in(one?),
+        let mut one = Draft::default();
+        match contained("plan", || self.plan_one(seq, delivery, &batch.seen, &mut one)) {
+            Ok(planned) => {
+                planned?;
+                batch.take_in(one);
+            }
             Err(Panicked) => {
                 // It may have taught the vault something before it stumbled.
                 batch.vault_dirty = true;
+                batch.woken.append(&mut one.woken);
                 self.set_aside(seq, again, Refusal::Stumbled, batch);
             }
         }

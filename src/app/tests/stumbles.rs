@@ -70,6 +70,28 @@ async fn a_delivery_that_makes_the_planner_panic_is_set_aside_and_the_next_ones_
 }
 
 #[tokio::test]
+async fn who_waits_for_what_a_delivery_taught_before_it_stumbled_is_woken() {
+    let test = TestHouse::open("");
+    test.put(1).await;
+    let mut early = customer_added("early", 1, START);
+    early["data"]["customerIdentifiers"] = json!({"instore": {"externalId": "EXT0001"}});
+    test.deliver(&early).await;
+    test.plan().await;
+    let states = || test.notifications_of("early").unwrap().into_iter().map(|n| n.state);
+    test.dispatch_until(|| states().all(|state| state.reason() == Some("contact_unknown"))).await;
+    // Both names: who has the external id is known from now on.
+    test.deliver(&customer_added("teaches", 1, START)).await;
+    stumble::arm("plan");
+    // Until it has woken, which it does after its commit.
+    tokio::select! {
+        ended = test.house.planner().run(CancellationToken::new()) => panic!("the planner ended: {:?}", ended.err()),
+        () = until(|| states().all(|state| state.reason() == Some("due_later"))) => {}
+    }
+    assert!(test.notifications_of("teaches").is_none(), "it stumbled");
+    test.dispatch_until(|| states().all(|state| matches!(state, State::Sent { .. }))).await;
+}
+
+#[tokio::test]
 async fn a_notification_that_makes_rendering_panic_is_a_dead_letter_and_the_next_one_goes() {
     let test = TestHouse::open("");
     let (log, _guard) = Log::listen();
