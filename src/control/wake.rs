@@ -92,9 +92,15 @@ impl Waker {
             for hash in aliases {
                 // The wait index holds hashes without their kind: ask as a unique alias and as a shared one.
                 for kind in [AliasKind::CustomerId, AliasKind::Mobile] {
-                    if matches!(vault.resolve(&namespace, &[Alias { kind, hash }], Time::MAX)?, Resolution::Known(_)) {
-                        woken += self.wake(hash).await?;
-                        break;
+                    match vault.resolve(&namespace, &[Alias { kind, hash }], Time::MAX) {
+                        Ok(Resolution::Known(_)) => {
+                            woken += self.wake(hash).await?;
+                            break;
+                        }
+                        Ok(_) => {}
+                        // Told when it is looked at; a start must not fail for one person.
+                        Err(error) if error.is_unreadable() => {}
+                        Err(error) => return Err(error.into()),
                     }
                 }
             }

@@ -52,8 +52,12 @@ impl Dispatcher {
         // The person leaves memory before the outcome is written.
         drop(ready.message);
         if let Outcome::Permanent { bad_address: true, .. } = &outcome {
-            self.vault.suppress_address(ready.contact, ready.channel, self.clock.now())?;
-            self.vault.sync().await?;
+            match self.vault.suppress_address(ready.contact, ready.channel, self.clock.now()) {
+                Ok(()) => self.vault.sync().await?,
+                // The outcome is recorded all the same, or it would be ambiguous.
+                Err(error) if error.is_unreadable() => self.count_unreadable(old, &error),
+                Err(error) => return Err(error.into()),
+            }
         }
         self.settle(&open, ready.channel, &ready.provider, outcome).await
     }

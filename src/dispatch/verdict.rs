@@ -46,10 +46,13 @@ impl Dispatcher {
     pub(super) async fn carry_out(&self, leased: &Leased, stop: &CancellationToken) -> Result<Step, DispatchError> {
         let notification = &leased.notification;
         let ready = match contained_async("prepare", self.prepare(notification)).await {
-            Ok(prepared) => match prepared? {
-                Ok(ready) => ready,
-                Err(step) => return Ok(step),
-            },
+            Ok(Ok(Ok(ready))) => ready,
+            Ok(Ok(Err(step))) => return Ok(step),
+            Ok(Err(error)) if error.is_unreadable() => {
+                self.count_unreadable(notification, &error);
+                return self.dead(notification, DeadReason::ContactUnreadable).await.map(|()| Step::Done);
+            }
+            Ok(Err(error)) => return Err(error),
             // It would stumble again after a restart, and every time.
             Err(Panicked) => return self.dead(notification, DeadReason::Stumbled).await.map(|()| Step::Done),
         };
@@ -169,9 +172,12 @@ impl Dispatcher {
             return Ok(false);
         };
         for alias in self.control.pilot() {
-            let listed = self.vault.resolve(&org.namespace, &[*alias], Time::MAX)?;
-            if listed == Resolution::Known(person) {
-                return Ok(true);
+            match self.vault.resolve(&org.namespace, &[*alias], Time::MAX) {
+                Ok(listed) if listed == Resolution::Known(person) => return Ok(true),
+                Ok(_) => {}
+                // That is not this one's fault.
+                Err(error) if error.is_unreadable() => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(false)

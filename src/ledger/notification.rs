@@ -154,6 +154,8 @@ pub enum DeadReason {
     },
     /// The stored event could not be read.
     EventUnreadable,
+    /// What the vault has of the person could not be read.
+    ContactUnreadable,
     /// The relay itself stumbled while joining or rendering it: a fault of ours.
     Stumbled,
 }
@@ -254,6 +256,7 @@ impl DeadReason {
         "refused",
         "retries_exhausted",
         "event_unreadable",
+        "contact_unreadable",
         "stumbled",
     ];
 
@@ -269,6 +272,7 @@ impl DeadReason {
             Self::Refused { .. } => "refused",
             Self::RetriesExhausted { .. } => "retries_exhausted",
             Self::EventUnreadable => "event_unreadable",
+            Self::ContactUnreadable => "contact_unreadable",
             Self::Stumbled => "stumbled",
         }
     }
@@ -310,6 +314,7 @@ mod tests {
             DeadReason::Refused { code: text() },
             DeadReason::RetriesExhausted { code: text() },
             DeadReason::EventUnreadable,
+            DeadReason::ContactUnreadable,
             DeadReason::Stumbled,
         ];
         assert_eq!(reasons.each_ref().map(DeadReason::as_str), DeadReason::WORDS);

@@ -103,6 +103,20 @@ impl Vault {
         Ok(false)
     }
 
+    /// Makes what is known of a person unreadable, for tests of what then goes on: their contact, or all that leads to it.
+    #[cfg(test)]
+    pub(crate) fn spoil(&self, id: ContactId, contact_only: bool) {
+        let store = &self.0.store;
+        if contact_only {
+            return store.spoil(super::store::Table::Contact, &id.0);
+        }
+        let person = store.person(id).expect("readable so far").expect("a person");
+        for entry in person.aliases.iter().filter(|entry| entry.kind.is_unique()) {
+            store.spoil(super::store::Table::Unique, &entry.hash.0);
+        }
+        store.spoil(super::store::Table::Person, &id.0);
+    }
+
     /// The decrypted record; `None` if it is gone or the person has aliases only.
     pub fn contact(&self, id: ContactId) -> Result<Option<Contact>, VaultError> {
         self.0.store.contact(id)
