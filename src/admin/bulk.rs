@@ -202,6 +202,10 @@ impl Desk {
                 continue;
             }
             let mut new = old.clone();
+            if asked.verb == Verb::Requeue && matches!(old.state, Stand::DeadLetter { .. }) {
+                // The cause was mended: it has all its retries again. What was made stays counted.
+                new.attempts_before = new.attempts;
+            }
             new.state = state;
             changes.add_timeline(old.event, TimelineEntry { at: now, notification: Some(id), what });
             changes.update_notification(old, new);

@@ -290,6 +290,7 @@ pub(crate) fn notification(n: u32, reason: WaitReason) -> Notification {
         expires_at,
         live_from: Time::from_millis(0),
         attempts: 0,
+        attempts_before: 0,
         brake_released: false,
         refused_by: None,
         freed_by: None,

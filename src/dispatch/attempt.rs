@@ -137,7 +137,8 @@ impl Dispatcher {
         retry_after: Option<std::time::Duration>,
     ) -> State {
         let schedule = self.channel_config(open.org, channel).map_or(&[][..], |c| &c.retry);
-        match next_wait(schedule, open.attempts, retry_after, fastrand::f64()) {
+        let attempts = open.attempts.saturating_sub(open.attempts_before);
+        match next_wait(schedule, attempts, retry_after, fastrand::f64()) {
             Some(wait) => {
                 let due_at = at.plus(wait).min(open.expires_at.max(at));
                 State::Waiting { reason: WaitReason::Retry, due_at }

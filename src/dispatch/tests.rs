@@ -7,6 +7,7 @@ use futures_util::poll;
 use crate::app::tests::{START, TestHouse, customer_added, id, notification};
 use crate::ledger::Place;
 use crate::policy::pause::Scope;
+use crate::provider::Outcome;
 
 use super::*;
 
@@ -144,5 +145,21 @@ async fn a_backlog_behind_a_rate_limit_stands_in_line_and_is_looked_at_once_more
             dispatcher.handle(leased, &stop).await;
         }
         assert!(matches!(mail(n).state, State::Sent { .. }), "{n}: {:?}", mail(n).state);
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_is_requeued_has_all_its_retries_again_and_keeps_what_was_made() {
+    let test = TestHouse::open_bare("[channel.email]\nproviders = [\"mail\"]\nretry = [\"1s\", \"1s\"]\n");
+    let dispatcher = test.dispatcher(&test.providers(), &Tasks::new());
+    let refused = || Outcome::Transient { code: "451".into(), retry_after: None };
+    let requeued = Notification { attempts: 4, attempts_before: 3, ..notification(1, WaitReason::DueLater) };
+    let worn_out = Notification { attempts: 3, ..notification(2, WaitReason::DueLater) };
+    test.add([requeued, worn_out]).await;
+    for (n, expected) in [(1, "retry"), (2, "retries_exhausted")] {
+        let leased = test.house.ledger.lease(id(n)).unwrap().unwrap();
+        let provider = "mail".parse().unwrap();
+        dispatcher.settle(&leased.notification, Channel::Email, &provider, refused()).await.unwrap();
+        assert_eq!(test.state(n).reason(), Some(expected));
     }
 }

@@ -51,6 +51,8 @@ pub struct Notification {
     pub live_from: Time,
     /// Attempts recorded so far.
     pub attempts: u32,
+    /// How many of them were made before a person last took it from the dead letters: the schedule of retries begins anew.
+    pub attempts_before: u32,
     /// The provider that refused us, while it waits for that one's configuration to be mended.
     pub refused_by: Option<ProviderId>,
     /// The provider that refused it, then took others, and so freed it: refused by that one again it is itself at fault.

@@ -131,6 +131,7 @@ fn notification(n: u8, state: State) -> Notification {
         expires_at: at(1_004),
         live_from: at(0),
         attempts: 2,
+        attempts_before: 0,
         brake_released: false,
         refused_by: None,
         freed_by: None,

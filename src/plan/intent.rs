@@ -72,6 +72,7 @@ impl Planner {
             expires_at,
             live_from: rule.live_from,
             attempts: 0,
+            attempts_before: 0,
             brake_released: false,
             refused_by: None,
             freed_by: None,

@@ -73,6 +73,20 @@ async fn hold(office: &Office, id: NotificationId) {
 }
 
 #[tokio::test]
+async fn a_dead_letter_gets_its_retries_anew_and_its_attempts_stay_counted() {
+    let office = Office::open();
+    let mut worn_out = office.notification(1, "welcome", dead());
+    worn_out.attempts = 4;
+    let id = worn_out.id;
+    let mut changes = Changes::new();
+    changes.add_notification(worn_out);
+    office.house.ledger.commit(changes).await.expect("committed");
+    assert_eq!(office.post(REQUEUE, json!({"ids": [id.to_string()]})).await["changed"], 1);
+    let again = office.house.ledger.notification(id).expect("read").expect("kept");
+    assert_eq!((again.attempts, again.attempts_before), (4, 4));
+}
+
+#[tokio::test]
 async fn what_is_past_its_expiry_is_not_requeued_to_expire_once_more() {
     let office = Office::open();
     for (n, state) in [(1, State::Expired { at: NOW }), (2, dead()), (3, State::Cancelled { at: NOW })] {
