@@ -12,14 +12,13 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, Time};
 use crate::config::{ChannelConfig, Config};
 use crate::control::{Control, Waker};
-use crate::event::Subject;
 use crate::id::{Channel, OrgId};
 use crate::ledger::{Changes, Happening, Leased, Ledger, LedgerError, Notification, State, TimelineEntry};
 use crate::lookup::Lookup;
 use crate::policy::WaitReason;
 use crate::provider::Providers;
 use crate::tasks::Tasks;
-use crate::telemetry::{MessageOutcome, Metrics};
+use crate::telemetry::{MessageOutcome, Metrics, Reason};
 use crate::template::TemplateSet;
 use crate::vault::{Resolution, Vault, VaultError};
 
@@ -80,6 +79,13 @@ pub enum DispatchError {
     Vault(#[from] VaultError),
 }
 
+impl DispatchError {
+    /// True if one record of the vault is at fault.
+    fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Vault(error) if error.is_unreadable())
+    }
+}
+
 impl Dispatcher {
     /// Sends what is due until `stop`; sends under way are tasks of their own, which a drain waits for.
     ///
@@ -128,7 +134,11 @@ impl Dispatcher {
         // The lease ends before the second look: what is leased cannot be woken.
         drop(leased);
         let looked = match done {
-            Ok(Step::WaitsForContact) => self.look_again(notification.org, &notification.subject).await,
+            Ok(Step::WaitsForContact) => match self.look_again(&notification).await {
+                // It is told when the notification is looked at next.
+                Err(error) if error.is_unreadable() => Ok(()),
+                looked => looked,
+            },
             Ok(held @ (Step::Paused(_) | Step::Braked)) => self.free_if_no_longer_held(&notification, held).await,
             Ok(Step::Done) => Ok(()),
             Err(error) => Err(error),
@@ -140,9 +150,10 @@ impl Dispatcher {
     }
 
     /// Whoever put the contact between our look and our commit found nobody waiting, so we look once more; and ask for whom we still miss.
-    async fn look_again(&self, org: OrgId, subject: &Subject) -> Result<(), DispatchError> {
-        let Some(org) = self.config.orgs.get(&org) else { return Ok(()) };
-        if !matches!(self.vault.resolve(&org.namespace, &subject.aliases)?, Resolution::Known(_)) {
+    async fn look_again(&self, n: &Notification) -> Result<(), DispatchError> {
+        let Some(org) = self.config.orgs.get(&n.org) else { return Ok(()) };
+        let subject = &n.subject;
+        if !matches!(self.vault.resolve(&org.namespace, &subject.aliases, n.event_at)?, Resolution::Known(_)) {
             self.lookup.ask(&org.namespace, subject);
             return Ok(());
         }
@@ -204,6 +215,12 @@ impl Dispatcher {
         let mut new = old.clone();
         new.state = state;
         self.record(old, new, vec![line]).await
+    }
+
+    /// One record that cannot be read is one person's fault: told, and nobody else waits for it.
+    fn count_unreadable(&self, n: &Notification, error: &impl std::fmt::Display) {
+        self.metrics.corrupt_records.get_or_create(&Reason { reason: "vault" }).inc();
+        tracing::error!(notification.id = %n.id, %error, "what the vault has of this person cannot be read; is its epoch missing from keys.file?");
     }
 
     fn count(&self, of: &Notification, channel: Option<Channel>, outcome: &'static str) {

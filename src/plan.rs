@@ -23,7 +23,7 @@ use crate::seal::Keyring;
 use crate::tasks::{Panicked, contained};
 use crate::telemetry::{Metrics, Reason};
 use crate::template::TemplateSet;
-use crate::vault::{Vault, VaultError};
+use crate::vault::{Learned, Vault, VaultError};
 
 mod explain;
 mod intent;
@@ -151,15 +151,16 @@ impl Planner {
     /// collected for it nothing is kept.
     fn plan_contained(&self, seq: DeliverySeq, delivery: Delivery, batch: &mut Draft) -> Result<(), PlanError> {
         let again = delivery.clone();
-        let planned = contained("plan", || {
-            let mut one = Draft::default();
-            self.plan_one(seq, delivery, &batch.seen, &mut one).map(|()| one)
-        });
-        match planned {
-            Ok(one) => batch.take_in(one?),
+        let mut one = Draft::default();
+        match contained("plan", || self.plan_one(seq, delivery, &batch.seen, &mut one)) {
+            Ok(planned) => {
+                planned?;
+                batch.take_in(one);
+            }
             Err(Panicked) => {
-                // It may have taught the vault something before it stumbled.
+                // What it taught the vault before it stumbled stays there, and whoever waits for that would not hear of it again.
                 batch.vault_dirty = true;
+                batch.woken.append(&mut one.woken);
                 self.set_aside(seq, again, Refusal::Stumbled, batch);
             }
         }
@@ -250,23 +251,38 @@ impl Planner {
         let namespace = self.namespace(event.org);
         let mut linked = 0;
         for person in event.learnable() {
-            let learned = self.vault.learn(&namespace, &person.subject, at)?;
-            self.note_learned(learned, draft, &mut linked);
+            let learned = self.vault.learn(&namespace, &person.subject, at);
+            linked += self.note_learned(event, learned, draft)?;
         }
         if let Some(Special::Merge { survivor, victim }) = event.special() {
-            let learned = self.vault.merge(&namespace, survivor, victim, at)?;
-            self.note_learned(learned, draft, &mut linked);
+            let learned = self.vault.merge(&namespace, survivor, victim, at);
+            linked += self.note_learned(event, learned, draft)?;
         }
         Ok(linked)
     }
 
-    fn note_learned(&self, learned: crate::vault::Learned, draft: &mut Draft, linked: &mut usize) {
-        *linked += learned.linked;
+    /// How many were linked. A record that cannot be read costs what this event teaches of one person, and no more.
+    fn note_learned(
+        &self,
+        event: &Event,
+        learned: Result<Learned, VaultError>,
+        draft: &mut Draft,
+    ) -> Result<usize, PlanError> {
+        let learned = match learned {
+            Ok(learned) => learned,
+            Err(error) if error.is_unreadable() => {
+                self.metrics.corrupt_records.get_or_create(&Reason { reason: "vault" }).inc();
+                tracing::error!(event.key = %event.key, %error, "what the vault has of a person cannot be read; nothing is learned");
+                return Ok(0);
+            }
+            Err(error) => return Err(error.into()),
+        };
         draft.vault_dirty |= learned.dirty;
         draft.woken.extend(learned.woken);
         if learned.conflicts > 0 {
             self.metrics.alias_conflicts.inc_by(learned.conflicts as u64);
         }
+        Ok(learned.linked)
     }
 
     fn search_keys(&self, event: &Event) -> Vec<(FindBy, crate::id::KeyedHash)> {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -26,6 +26,7 @@ mod file;
 mod gateway;
 mod http;
 mod limit;
+mod line;
 pub mod post;
 mod smtp;
 mod tls;
@@ -39,16 +40,39 @@ struct Provider {
     way: Way,
     slots: Arc<Semaphore>,
     limit: Option<limit::Limit>,
+    line: line::Line,
+    clock: Clock,
     breaker: Breaker,
     // How many wait for a permit.
     waiting: AtomicUsize,
+    // True if it has taken a message since it last refused us.
+    accepts: AtomicBool,
 }
 
 impl Provider {
-    /// True if those who wait already use up what the rate limit gives within `patience`.
-    fn is_crowded(&self, patience: Duration) -> bool {
+    /// Whose fault is a refusal of us? A server may say `5.7.1` of one recipient for ever; if that stopped everybody each
+    /// time, one message would choke the channel. One such verdict for each message that was taken: of many that were
+    /// freed together, all refused again, the first is misjudged at most, and the second stops the channel.
+    fn blame(&self, refused_before: bool, verdict: &mut Verdict) {
+        match &verdict.outcome {
+            Outcome::Sent { .. } => self.accepts.store(true, Ordering::Relaxed),
+            Outcome::Misconfigured { code } if self.accepts.swap(false, Ordering::Relaxed) && refused_before => {
+                *verdict = Verdict { health: Health::Unknown, ..Verdict::permanent(code.clone(), false) };
+            }
+            _ => {}
+        }
+    }
+
+    /// True if those who wait already use up what the rate limit gives within `patience`; or if others stand in line for
+    /// it, and it is not idle, unless the one who asks has stood there and it is their time.
+    fn is_busy(&self, patience: Duration, line: InLine) -> bool {
+        let Some((limit, now)) = self.limit.as_ref().map(|limit| (limit, self.clock.now())) else { return false };
         let waiting = self.waiting.load(Ordering::Relaxed);
-        self.limit.as_ref().is_some_and(|limit| waiting > 0 && limit.time_for(waiting) >= patience)
+        if waiting > 0 && limit.time_for(waiting) >= patience {
+            return true;
+        }
+        let reaches = || self.line.reaches(now.plus(patience), now, limit.time_for(1), line.standing);
+        !line.has_stood && reaches() && !limit.is_idle()
     }
 }
 
@@ -122,6 +146,15 @@ pub enum Readiness {
     Busy,
 }
 
+/// What the queue knows of those who wait for rate limits.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct InLine {
+    /// How many stand in line, for whichever provider.
+    pub standing: u64,
+    /// True if the one who asks has stood there, and their time has come.
+    pub has_stood: bool,
+}
+
 impl Providers {
     /// Builds all providers; connects to none. Faults: unreadable CA files, bad gateway templates, plaintext to a foreign host.
     pub fn build(
@@ -158,7 +191,10 @@ impl Providers {
                 way,
                 slots: Arc::new(Semaphore::new(config.max_concurrency)),
                 limit: rate.map(|rate| limit::Limit::new(rate, clock.clone())),
+                line: line::Line::new(),
+                clock: clock.clone(),
                 waiting: AtomicUsize::new(0),
+                accepts: AtomicBool::new(false),
                 breaker: Breaker::new(config.breaker_failures, config.breaker_open, clock.clone(), gauge),
             };
             providers.insert(id.clone(), provider);
@@ -174,17 +210,27 @@ impl Providers {
 
     /// Would it probably take a message now? Changes nothing, and takes no trial of a breaker: for those who have no message
     /// at hand yet and would make one in vain. `patience` is how long they would wait for a permit.
-    pub fn glance(&self, id: &ProviderId, patience: Duration) -> Readiness {
+    pub fn glance(&self, id: &ProviderId, patience: Duration, line: InLine) -> Readiness {
         let Some(provider) = self.0.get(id) else { return Readiness::Ready };
         match provider.breaker.glance() {
-            Readiness::Ready if provider.is_crowded(patience) => Readiness::Busy,
+            Readiness::Ready if provider.is_busy(patience, line) => Readiness::Busy,
             readiness => readiness,
         }
     }
 
+    /// When somebody who cannot go now should come back, in `least` at the earliest: their own place in the line of a
+    /// provider with a rate limit. `standing` are in it at the most, and `coming` may be about to stand too.
+    pub fn stand_in_line(&self, id: &ProviderId, least: Duration, standing: u64, coming: u64) -> Option<Time> {
+        let provider = self.0.get(id)?;
+        let limit = provider.limit.as_ref()?;
+        // Those who wait for a permit go first.
+        let before = limit.time_for(provider.waiting.load(Ordering::Relaxed) + 1);
+        Some(provider.line.stand(provider.clock.now().plus(least.max(before)), limit.time_for(1), standing, coming))
+    }
+
     /// Waits for a free slot and the rate limit; hold the permit during [`Providers::send`]. Cancel-safe.
     pub async fn permit(&self, id: &ProviderId) -> Permit {
-        let mut permit = Permit { provider: id.clone(), generation: 0, _slot: None };
+        let mut permit = Permit { provider: id.clone(), generation: 0, refused_before: false, _slot: None };
         if let Some(provider) = self.0.get(id) {
             let _waiting = Waiting::join(&provider.waiting);
             permit._slot = Arc::clone(&provider.slots).acquire_owned().await.ok();
@@ -203,7 +249,7 @@ impl Providers {
         let Some(provider) = self.0.get(&permit.provider) else {
             return Outcome::Misconfigured { code: "provider_unknown".into() };
         };
-        let verdict = match (&provider.way, &message.body) {
+        let mut verdict = match (&provider.way, &message.body) {
             (Way::Smtp(smtp), Body::Email(email)) => smtp.send(email).await,
             (Way::Gateway(gateway), Body::Sms(sms)) => gateway.send(&message.id, sms).await,
             (Way::File(file), _) => file.send(message).await,
@@ -212,6 +258,7 @@ impl Providers {
                 health: Health::Unknown,
             },
         };
+        provider.blame(permit.refused_before, &mut verdict);
         provider.breaker.record(permit.generation, verdict.health);
         verdict.outcome
     }
@@ -231,7 +278,17 @@ pub struct Permit {
     /// Whose.
     pub provider: ProviderId,
     generation: u64,
+    refused_before: bool,
     _slot: Option<OwnedSemaphorePermit>,
+}
+
+impl Permit {
+    /// For a message that this provider refused as [`Outcome::Misconfigured`] and that was freed when the provider took
+    /// others: refused again while others go, it is at fault itself, and the provider is not.
+    #[must_use]
+    pub fn of_one_refused_before(self) -> Self {
+        Self { refused_before: true, ..self }
+    }
 }
 
 /// What an attempt came to, and what that says about the provider.

@@ -158,6 +158,8 @@ pub enum VaultError {
     Sealed(#[from] crate::seal::OpenError),
     #[error("vault record cannot be read: version {0} is not known")]
     Version(u8),
+    #[error("vault record cannot be read: it is not of the shape its version says")]
+    Shape,
     #[error("contact would take {size} bytes; at most {limit} fit")]
     TooLarge { size: usize, limit: usize },
     #[error("field `{field}` is not {expected}")]
@@ -170,6 +172,11 @@ impl VaultError {
     /// True if the record given is at fault, not the vault.
     pub fn is_of_the_record(&self) -> bool {
         matches!(self, Self::Invalid { .. } | Self::TooLarge { .. })
+    }
+
+    /// True if one stored record cannot be read: that is one person's fault, and everybody else's messages go on.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Sealed(_) | Self::Version(_) | Self::Shape)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Cancel and requeue, one or in bulk.
 //!
 //! Promises: in bounded batches; what is being sent at this moment is not touched, and said so; a limit bounds what is changed, and
-//! the answer says where to go on; audited.
+//! the answer says where to go on; what may have gone already is sent again only if somebody names it; audited.
 //! Never: a bulk change without an explicit filter or `all`; half of a list of ids, because one of them is not known.
 
 use std::sync::Arc;
@@ -47,25 +47,59 @@ pub(super) struct Done {
     changed: usize,
     /// In a state that does not allow it.
     not_applicable: usize,
+    /// Past their expiry: sent again they would only expire.
+    too_old: usize,
+    /// Left out by a requeue, because they may have gone: named by id or by the reason `ambiguous_hold` only.
+    ambiguous: usize,
     /// Being sent at this moment.
     in_hand: usize,
     /// Where a limit stopped it: give this as `after` to go on.
     next: Option<NotificationId>,
 }
 
-/// What becomes of a notification; nothing if its state does not allow it.
-type Change = fn(&Notification, Time, String) -> Option<(Stand, Happening)>;
+/// What is asked for. What becomes of a notification; nothing if its state does not allow it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Cancel,
+    Requeue,
+}
+
+impl Verb {
+    fn change(self, n: &Notification, now: Time, by: String) -> Option<(Stand, Happening)> {
+        match self {
+            Self::Cancel => {
+                let waits = matches!(n.state, Stand::Waiting { .. } | Stand::DeadLetter { .. });
+                waits.then_some((Stand::Cancelled { at: now }, Happening::Cancelled { by }))
+            }
+            Self::Requeue => {
+                // Sent ones are never sent again, expired ones are too old; suppressed ones may be judged afresh.
+                let again =
+                    matches!(n.state, Stand::DeadLetter { .. } | Stand::Suppressed { .. } | Stand::Waiting { .. });
+                let state = Stand::Waiting { reason: WaitReason::DueLater, due_at: now.max(n.not_before) };
+                again.then_some((state, Happening::Requeued { by }))
+            }
+        }
+    }
+}
+
+/// A change that somebody asked for.
+struct Asked<'a> {
+    verb: Verb,
+    by: &'a str,
+    /// True if what may have gone already is meant too.
+    ambiguous_too: bool,
+}
+
+fn is_ambiguous(n: &Notification) -> bool {
+    matches!(n.state, Stand::Waiting { reason: WaitReason::AmbiguousHold, .. })
+}
 
 pub(super) async fn cancel(
     State(desk): State<Arc<Desk>>,
     caller: Caller,
     Read(operate): Read<Operate>,
 ) -> Answer<Done> {
-    desk.operate(Action::Cancelled, &caller, operate, |n, now, by| {
-        let waits = matches!(n.state, Stand::Waiting { .. } | Stand::DeadLetter { .. });
-        waits.then_some((Stand::Cancelled { at: now }, Happening::Cancelled { by }))
-    })
-    .await
+    desk.operate(Action::Cancelled, &caller, operate, Verb::Cancel).await
 }
 
 pub(super) async fn requeue(
@@ -73,20 +107,11 @@ pub(super) async fn requeue(
     caller: Caller,
     Read(operate): Read<Operate>,
 ) -> Answer<Done> {
-    desk.operate(Action::Requeued, &caller, operate, |n, now, by| {
-        // Sent ones are never sent again; expired and suppressed ones may be judged afresh.
-        let again = matches!(
-            n.state,
-            Stand::DeadLetter { .. } | Stand::Suppressed { .. } | Stand::Expired { .. } | Stand::Waiting { .. }
-        );
-        let state = Stand::Waiting { reason: WaitReason::DueLater, due_at: now.max(n.not_before) };
-        again.then_some((state, Happening::Requeued { by }))
-    })
-    .await
+    desk.operate(Action::Requeued, &caller, operate, Verb::Requeue).await
 }
 
 impl Desk {
-    async fn operate(&self, action: Action, caller: &Caller, operate: Operate, change: Change) -> Answer<Done> {
+    async fn operate(&self, action: Action, caller: &Caller, operate: Operate, verb: Verb) -> Answer<Done> {
         let Operate { ids, filter, all, by } = operate;
         let by_ids = !ids.is_empty();
         if by_ids && (all || filter.is_some()) {
@@ -108,36 +133,35 @@ impl Desk {
             .about_some("limit", filter.limit)
             .about_some("after", filter.after);
         let by = calls_themselves(&by);
+        let named = by_ids || filter.reason.is_some_and(|reason| reason.is(WaitReason::AmbiguousHold.as_str()));
+        let asked = Asked { verb, by: &by, ambiguous_too: verb == Verb::Cancel || named };
         let work = async {
-            let done = if by_ids {
-                self.change_ids(&ids, &by, change).await
-            } else {
-                self.change_all(&filter, &by, change).await
-            }?;
+            let done =
+                if by_ids { self.change_ids(&ids, &asked).await } else { self.change_all(&filter, &asked).await }?;
             let changed = done.changed;
             Ok((done, changed))
         };
         self.audited(entry, work).await.map(Json)
     }
 
-    async fn change_ids(&self, ids: &[NotificationId], by: &str, change: Change) -> Result<Done, AdminError> {
+    async fn change_ids(&self, ids: &[NotificationId], asked: &Asked<'_>) -> Result<Done, AdminError> {
         for id in ids {
             self.house.ledger.notification(*id)?.ok_or(AdminError::NotFound("notification"))?;
         }
         let mut done = Done::default();
         for ids in ids.chunks(BATCH) {
-            self.change_batch(ids.iter().copied(), by, change, &mut done).await?;
+            self.change_batch(ids.iter().copied(), asked, &mut done).await?;
         }
         Ok(done)
     }
 
-    async fn change_all(&self, filter: &Filter, by: &str, change: Change) -> Result<Done, AdminError> {
+    async fn change_all(&self, filter: &Filter, asked: &Asked<'_>) -> Result<Done, AdminError> {
         let most = filter.limit.unwrap_or(usize::MAX);
         let mut done = Done { next: filter.after, ..Done::default() };
         while done.changed < most {
             let wanted = BATCH.min(most - done.changed);
             let (batch, next) = self.house.ledger.notifications(done.next, wanted, &|n| filter.matches(n))?;
-            self.change_batch(batch.iter().map(|n| n.id), by, change, &mut done).await?;
+            self.change_batch(batch.iter().map(|n| n.id), asked, &mut done).await?;
             done.next = next;
             if next.is_none() {
                 break;
@@ -151,8 +175,7 @@ impl Desk {
     async fn change_batch(
         &self,
         ids: impl Iterator<Item = NotificationId>,
-        by: &str,
-        change: Change,
+        asked: &Asked<'_>,
         done: &mut Done,
     ) -> Result<(), AdminError> {
         let now = self.house.clock.now();
@@ -165,11 +188,24 @@ impl Desk {
                 continue;
             };
             let old = &leased.notification;
-            let Some((state, what)) = change(old, now, by.to_owned()) else {
+            let is_late = now >= old.expires_at && !matches!(old.state, Stand::Sent { .. } | Stand::Cancelled { .. });
+            if asked.verb == Verb::Requeue && is_late {
+                done.too_old += 1;
+                continue;
+            }
+            let Some((state, what)) = asked.verb.change(old, now, asked.by.to_owned()) else {
                 done.not_applicable += 1;
                 continue;
             };
+            if is_ambiguous(old) && !asked.ambiguous_too {
+                done.ambiguous += 1;
+                continue;
+            }
             let mut new = old.clone();
+            if asked.verb == Verb::Requeue && matches!(old.state, Stand::DeadLetter { .. }) {
+                // The cause was mended: it has all its retries again. What was made stays counted.
+                new.attempts_before = new.attempts;
+            }
             new.state = state;
             changes.add_timeline(old.event, TimelineEntry { at: now, notification: Some(id), what });
             changes.update_notification(old, new);

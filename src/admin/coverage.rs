@@ -90,11 +90,12 @@ pub(super) async fn coverage(State(desk): State<Arc<Desk>>, Asked(reach): Asked<
         of_org.events += 1;
         of_org.about_nobody += u64::from(record.event.people.is_empty());
         for person in record.event.people.iter().filter(|person| person.is_default) {
-            let lack = desk.lack(&org.namespace, &person.subject, &[Channel::Email, Channel::Sms])?;
+            let lack =
+                desk.lack(&org.namespace, &person.subject, record.event.created_at, &[Channel::Email, Channel::Sms])?;
             of_org.people.count(&lack);
         }
         for n in ledger.notifications_of(key)? {
-            let lack = desk.lack(&org.namespace, &n.subject, &n.channels)?;
+            let lack = desk.lack(&org.namespace, &n.subject, n.event_at, &n.channels)?;
             coverage.templates.entry(n.rule.template).or_default().count(&lack);
         }
     }
@@ -128,9 +129,15 @@ impl Lacks {
 }
 
 impl Desk {
-    fn lack(&self, namespace: &Namespace, subject: &Subject, channels: &[Channel]) -> Result<Known, AdminError> {
+    fn lack(
+        &self,
+        namespace: &Namespace,
+        subject: &Subject,
+        at: Time,
+        channels: &[Channel],
+    ) -> Result<Known, AdminError> {
         let vault = &self.house.vault;
-        Ok(match vault.resolve(namespace, &subject.aliases)? {
+        Ok(match vault.resolve(namespace, &subject.aliases, at)? {
             Resolution::Erased => Known::Erased,
             Resolution::Several => Known::Several,
             Resolution::Known(id) => vault.contact(id)?.map_or(Known::NoContact, |contact| seen(&contact, channels)),

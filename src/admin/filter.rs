@@ -42,6 +42,13 @@ pub struct StateWord(&'static str);
 #[serde(transparent)]
 pub struct ReasonWord(&'static str);
 
+impl ReasonWord {
+    /// True if it is this one.
+    pub(super) fn is(self, word: &str) -> bool {
+        self.0 == word
+    }
+}
+
 /// Every reason of every state, each once.
 static REASONS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     let mut words: Vec<_> = State::WORDS.iter().flat_map(|state| reasons_of(state)).collect();

@@ -291,7 +291,7 @@ impl Desk {
             .about("contact.alias", alias.hash);
         let reading = async {
             let vault = &self.house.vault;
-            match vault.resolve(&namespace, &[alias])? {
+            match vault.resolve(&namespace, &[alias], Time::MAX)? {
                 Resolution::Known(id) => {
                     let person = vault.person_json(id)?.ok_or(AdminError::NotFound("contact"))?;
                     Ok((person, 1))

@@ -173,8 +173,10 @@ impl Office {
             expires_at: NOW.plus(Duration::from_secs(86_400)),
             live_from: Time::from_millis(0),
             attempts: 0,
+            attempts_before: 0,
             brake_released: false,
             refused_by: None,
+            freed_by: None,
             sent_as: None,
             state,
         }

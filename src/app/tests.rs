@@ -178,7 +178,7 @@ impl TestHouse {
         let (kind, value) = AliasKind::split(&format!("{kind}:{value}")).map(|(k, v)| (k, v.to_owned())).unwrap();
         let namespace = &self.house.config.orgs[&ORG].namespace;
         let alias = Alias { kind, hash: alias_hash(&self.house.keys, namespace, kind, &value) };
-        match self.house.vault.resolve(namespace, &[alias]).unwrap() {
+        match self.house.vault.resolve(namespace, &[alias], Time::MAX).unwrap() {
             Resolution::Known(id) => Some(id),
             _ => None,
         }
@@ -291,8 +291,10 @@ pub(crate) fn notification(n: u32, reason: WaitReason) -> Notification {
         expires_at,
         live_from: Time::from_millis(0),
         attempts: 0,
+        attempts_before: 0,
         brake_released: false,
         refused_by: None,
+        freed_by: None,
         sent_as: None,
         state: State::Waiting { reason, due_at: if reason == WaitReason::DueLater { START } else { expires_at } },
     }

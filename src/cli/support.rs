@@ -3,6 +3,8 @@
 //! Promises: each command is one question to the desk and one answer on the terminal; a list that is cut says so, and where it goes on.
 //! Never: a person, but for `quarantine show --reveal`, which is asked for by name and audited.
 
+use std::fmt::Write as _;
+
 use anyhow::{Context, anyhow};
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -111,6 +113,9 @@ pub(crate) async fn show_notification(client: &Client, id: &str) -> anyhow::Resu
     Ok(Said::new(answer, print::timeline))
 }
 
+/// What a page of changes counts.
+const COUNTS: [&str; 5] = ["changed", "not_applicable", "in_hand", "too_old", "ambiguous"];
+
 /// `notifications cancel|requeue`, `dead-letters cancel|requeue`: in pages, with progress on a terminal.
 pub(crate) async fn change(client: &Client, verb: &str, which: &Which, by: &str) -> anyhow::Result<Said> {
     let path = format!("/v1/notifications/{verb}");
@@ -118,13 +123,16 @@ pub(crate) async fn change(client: &Client, verb: &str, which: &Which, by: &str)
         return Ok(changed(client.post(&path, &json!({ "ids": which.ids, "by": by })).await?));
     }
     let bar = progress_of("changed");
-    let mut total = json!({ "changed": 0, "not_applicable": 0, "in_hand": 0, "next": which.after });
+    let mut total = json!({ "changed": 0, "next": which.after });
+    for count in COUNTS {
+        total[count] = 0.into();
+    }
     let mut left = which.limit.unwrap_or(usize::MAX);
     while left > 0 {
         let filter = which.filter(left.min(PAGE), &total["next"]);
         let asked = client.post(&path, &json!({ "filter": filter, "all": which.all, "by": by })).await;
         let page = asked.with_context(|| format!("stopped after {} were changed", total["changed"]))?;
-        for count in ["changed", "not_applicable", "in_hand"] {
+        for count in COUNTS {
             total[count] = (number(&total, count) + number(&page, count)).into();
         }
         total["next"] = page["next"].clone();
@@ -148,6 +156,16 @@ fn changed(answer: Value) -> Said {
             "{} changed, {} in a state that does not allow it, {} being sent at this moment",
             done["changed"], done["not_applicable"], done["in_hand"]
         );
+        if number(done, "too_old") > 0 {
+            let _ = write!(text, "; {} past their expiry, left as they are", done["too_old"]);
+        }
+        if number(done, "ambiguous") > 0 {
+            let left = &done["ambiguous"];
+            let _ = write!(
+                text,
+                "; {left} left out that may have gone already (name them by id, or by --reason ambiguous_hold)"
+            );
+        }
         if !done["next"].is_null() {
             text.push_str("; stopped at the limit, there may be more");
         }

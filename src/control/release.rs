@@ -46,7 +46,7 @@ impl Control {
             }
             let what = Happening::Released { by: by.into() };
             changes.add_timeline(old.event, TimelineEntry { at: now, notification: Some(*id), what });
-            changes.update_notification(old, self.freed(old));
+            changes.update_notification(old, self.freed(old, hold));
             leases.push(leased);
         }
         self.0.ledger.commit(changes).await?;
@@ -60,11 +60,9 @@ impl Control {
     pub async fn release_one(&self, id: NotificationId) -> Result<(), LedgerError> {
         let Some(leased) = self.0.ledger.lease(id)? else { return Ok(()) };
         let old = &leased.notification;
-        if !matches!(old.place(), Place::Held(Hold::Paused | Hold::Brake(_), _)) {
-            return Ok(());
-        }
+        let Place::Held(hold @ (Hold::Paused | Hold::Brake(_)), _) = old.place() else { return Ok(()) };
         let mut changes = Changes::new();
-        changes.update_notification(old, self.freed(old));
+        changes.update_notification(old, self.freed(old, &hold));
         self.0.ledger.commit(changes).await
     }
 
@@ -74,8 +72,12 @@ impl Control {
         n.channels.first().is_some_and(|channel| self.is_paused(n.org, &n.rule.template, *channel))
     }
 
-    fn freed(&self, old: &Notification) -> Notification {
+    fn freed(&self, old: &Notification, hold: &Hold) -> Notification {
         let mut new = old.clone();
+        // One provider by name is asked for when it takes messages again; a person or a restart frees those of all.
+        if let Hold::Misconfigured(Some(provider)) = hold {
+            new.freed_by = Some(provider.clone());
+        }
         new.brake_released |= matches!(old.place(), Place::Held(Hold::Brake(_), _));
         new.refused_by = None;
         new.state = State::Waiting { reason: WaitReason::DueLater, due_at: self.0.clock.now().max(old.not_before) };

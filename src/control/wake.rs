@@ -4,7 +4,7 @@
 //! dispatcher's second look and the look at start, no wake-up is lost.
 //! Never: a decision; a woken notification goes through policy like any other.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Time};
 use crate::event::{Alias, AliasKind};
 use crate::id::{KeyedHash, Namespace};
 use crate::ledger::{Changes, Happening, Ledger, LedgerError, State, TimelineEntry};
@@ -90,10 +90,18 @@ impl Waker {
             let aliases = self.ledger.waited_aliases(after, BATCH)?;
             let Some(last) = aliases.last().copied() else { return Ok(woken) };
             for hash in aliases {
-                // The wait index holds hashes without their kind: ask as a unique and as a shared alias.
-                let either = [AliasKind::CustomerId, AliasKind::Mobile].map(|kind| Alias { kind, hash });
-                if matches!(vault.resolve(&namespace, &either)?, Resolution::Known(_)) {
-                    woken += self.wake(hash).await?;
+                // The wait index holds hashes without their kind: ask as a unique alias and as a shared one.
+                for kind in [AliasKind::CustomerId, AliasKind::Mobile] {
+                    match vault.resolve(&namespace, &[Alias { kind, hash }], Time::MAX) {
+                        Ok(Resolution::Known(_)) => {
+                            woken += self.wake(hash).await?;
+                            break;
+                        }
+                        Ok(_) => {}
+                        // Told when it is looked at; a start must not fail for one person.
+                        Err(error) if error.is_unreadable() => {}
+                        Err(error) => return Err(error.into()),
+                    }
                 }
             }
             after = Some(last);

@@ -46,12 +46,18 @@ impl Dispatcher {
             template_version: ready.template_version.clone(),
         };
         self.record(old, open.clone(), vec![line]).await?;
+        let again = old.freed_by.as_ref() == Some(&ready.provider);
+        let permit = if again { permit.of_one_refused_before() } else { permit };
         let outcome = self.providers.send(permit, &ready.message).await;
         // The person leaves memory before the outcome is written.
         drop(ready.message);
         if let Outcome::Permanent { bad_address: true, .. } = &outcome {
-            self.vault.suppress_address(ready.contact, ready.channel, self.clock.now())?;
-            self.vault.sync().await?;
+            match self.vault.suppress_address(ready.contact, ready.channel, self.clock.now()) {
+                Ok(()) => self.vault.sync().await?,
+                // The outcome is recorded all the same, or it would be ambiguous.
+                Err(error) if error.is_unreadable() => self.count_unreadable(old, &error),
+                Err(error) => return Err(error.into()),
+            }
         }
         self.settle(&open, ready.channel, &ready.provider, outcome).await
     }
@@ -131,7 +137,8 @@ impl Dispatcher {
         retry_after: Option<std::time::Duration>,
     ) -> State {
         let schedule = self.channel_config(open.org, channel).map_or(&[][..], |c| &c.retry);
-        match next_wait(schedule, open.attempts, retry_after, fastrand::f64()) {
+        let attempts = open.attempts.saturating_sub(open.attempts_before);
+        match next_wait(schedule, attempts, retry_after, fastrand::f64()) {
             Some(wait) => {
                 let due_at = at.plus(wait).min(open.expires_at.max(at));
                 State::Waiting { reason: WaitReason::Retry, due_at }

@@ -31,7 +31,7 @@ impl Dispatcher {
             self.finish(n, State::Suppressed { reason: SuppressReason::OrgNotConfigured, at: now }).await?;
             return Ok(Err(Step::Done));
         };
-        let contact_id = match self.vault.resolve(&org.namespace, &n.subject.aliases)? {
+        let contact_id = match self.vault.resolve(&org.namespace, &n.subject.aliases, n.event_at)? {
             Resolution::Known(id) => id,
             Resolution::Unknown => {
                 return self.wait_for_contact(n, &org.namespace, now).await.map(Err);

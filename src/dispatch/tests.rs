@@ -1,10 +1,13 @@
 //! Tests of what may happen while a notification is in hand.
 
+use std::time::Duration;
+
 use futures_util::poll;
 
 use crate::app::tests::{START, TestHouse, customer_added, id, notification};
 use crate::ledger::Place;
 use crate::policy::pause::Scope;
+use crate::provider::Outcome;
 
 use super::*;
 
@@ -99,4 +102,64 @@ async fn a_provider_that_stalls_does_not_keep_the_only_hand_from_another_channel
             && all(Channel::Email, |state| state.reason() == Some("rate_limited"))
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_backlog_behind_a_rate_limit_stands_in_line_and_is_looked_at_once_more() {
+    const BACKLOG: u32 = 30;
+    let out = tempfile::tempdir().unwrap();
+    let slow = format!("[provider.slow]\ntype = \"file\"\ndir = {:?}\nrate_per_second = 1.0\n", out.path());
+    let test = TestHouse::open_with_mail("slow", &slow);
+    test.put(1).await;
+    for n in 0..=BACKLOG {
+        test.deliver(&customer_added(&format!("event-{n}"), 1, START)).await;
+    }
+    test.plan().await;
+    let (ledger, providers) = (&test.house.ledger, test.providers());
+    let dispatcher = test.dispatcher(&providers, &Tasks::new());
+    let stop = CancellationToken::new();
+    let mail = |n: u32| test.by(Channel::Email, &format!("event-{n}"));
+    let look = async |n: u32| {
+        let leased = ledger.lease(mail(n).id).unwrap().unwrap();
+        dispatcher.handle(leased, &stop).await;
+        mail(n).state
+    };
+    // Somebody waits for the token of this second.
+    let slow = "slow".parse().unwrap();
+    let mut first = Box::pin(providers.permit(&slow));
+    assert!(poll!(first.as_mut()).is_pending());
+    for n in 0..BACKLOG {
+        let due_at = START.plus(Duration::from_secs(2 + u64::from(n)));
+        assert_eq!(look(n).await, State::Waiting { reason: WaitReason::RateLimited, due_at }, "a place of its own");
+    }
+    drop(first);
+    let State::Waiting { due_at, .. } = look(BACKLOG).await else { panic!("nobody is passed") };
+    assert_eq!(due_at, START.plus(Duration::from_secs(2 + u64::from(BACKLOG))));
+    test.house.clock.advance(Duration::from_secs(1));
+    for n in 0..=BACKLOG {
+        test.house.clock.advance(Duration::from_secs(1));
+        let due: Vec<_> = ledger.lease_due(test.house.clock.now(), 64).unwrap();
+        let due: Vec<_> = due.into_iter().filter(|leased| leased.notification.channels == [Channel::Email]).collect();
+        assert_eq!(due.iter().map(|leased| leased.notification.id).collect::<Vec<_>>(), [mail(n).id], "one a second");
+        for leased in due {
+            dispatcher.handle(leased, &stop).await;
+        }
+        assert!(matches!(mail(n).state, State::Sent { .. }), "{n}: {:?}", mail(n).state);
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_is_requeued_has_all_its_retries_again_and_keeps_what_was_made() {
+    let test = TestHouse::open_bare("[channel.email]\nproviders = [\"mail\"]\nretry = [\"1s\", \"1s\"]\n");
+    let dispatcher = test.dispatcher(&test.providers(), &Tasks::new());
+    let refused = || Outcome::Transient { code: "451".into(), retry_after: None };
+    let requeued = Notification { attempts: 4, attempts_before: 3, ..notification(1, WaitReason::DueLater) };
+    let worn_out = Notification { attempts: 3, ..notification(2, WaitReason::DueLater) };
+    test.add([requeued, worn_out]).await;
+    for (n, expected) in [(1, "retry"), (2, "retries_exhausted")] {
+        let leased = test.house.ledger.lease(id(n)).unwrap().unwrap();
+        let provider = "mail".parse().unwrap();
+        dispatcher.settle(&leased.notification, Channel::Email, &provider, refused()).await.unwrap();
+        assert_eq!(test.state(n).reason(), Some(expected));
+    }
 }

@@ -13,7 +13,7 @@ use crate::id::{Channel, OrgId, ProviderId};
 use crate::ledger::{DeadReason, Leased, Notification, State};
 use crate::message::Message;
 use crate::policy::{self, Decision, Facts, Mode, SuppressReason, WaitReason};
-use crate::provider::Readiness;
+use crate::provider::{InLine, Readiness};
 use crate::tasks::{Panicked, contained_async};
 use crate::template::TemplateInfo;
 use crate::vault::{ContactId, Resolution};
@@ -22,7 +22,7 @@ use super::{DispatchError, Dispatcher, Step};
 
 /// How long a hand waits for a busy provider.
 const PERMIT_PATIENCE: Duration = Duration::from_secs(1);
-/// How long a message stands back after that.
+/// How long a message stands back after that at least.
 const BUSY_WAIT: Duration = Duration::from_secs(2);
 
 /// A message that may be sent now.
@@ -46,10 +46,13 @@ impl Dispatcher {
     pub(super) async fn carry_out(&self, leased: &Leased, stop: &CancellationToken) -> Result<Step, DispatchError> {
         let notification = &leased.notification;
         let ready = match contained_async("prepare", self.prepare(notification)).await {
-            Ok(prepared) => match prepared? {
-                Ok(ready) => ready,
-                Err(step) => return Ok(step),
-            },
+            Ok(Ok(Ok(ready))) => ready,
+            Ok(Ok(Err(step))) => return Ok(step),
+            Ok(Err(error)) if error.is_unreadable() => {
+                self.count_unreadable(notification, &error);
+                return self.dead(notification, DeadReason::ContactUnreadable).await.map(|()| Step::Done);
+            }
+            Ok(Err(error)) => return Err(error),
             // It would stumble again after a restart, and every time.
             Err(Panicked) => return self.dead(notification, DeadReason::Stumbled).await.map(|()| Step::Done),
         };
@@ -60,7 +63,7 @@ impl Dispatcher {
         };
         let now = self.clock.now();
         let Ok(permit) = permit else {
-            self.stand_back(notification, now).await?;
+            self.stand_back(notification, &ready.provider, BUSY_WAIT, now).await?;
             return Ok(Step::Done);
         };
         // What people set while it waited counts, and the channel is known only now.
@@ -106,15 +109,12 @@ impl Dispatcher {
             }
         }
         let goes = decision == Decision::Go;
-        if goes && self.waits_for_provider(n, &n.channels, now).await? {
-            return Ok(Err(Step::Done));
-        }
         let joined = match self.join(n, now).await? {
             Ok(joined) => joined,
             Err(step) => return Ok(Err(step)),
         };
-        // Of several channels one is chosen now.
-        if goes && n.channels.len() > 1 && self.waits_for_provider(n, &[joined.channel], now).await? {
+        // Only who can be written to stands in line: the places of others would stay empty.
+        if goes && self.waits_for_provider(n, joined.channel, now).await? {
             return Ok(Err(Step::Done));
         }
         let message = match self.compose(n, template, &joined, now)? {
@@ -168,12 +168,16 @@ impl Dispatcher {
             return Ok(true);
         }
         let Some(org) = self.config.orgs.get(&n.org) else { return Ok(false) };
-        let Resolution::Known(person) = self.vault.resolve(&org.namespace, &n.subject.aliases)? else {
+        let Resolution::Known(person) = self.vault.resolve(&org.namespace, &n.subject.aliases, n.event_at)? else {
             return Ok(false);
         };
         for alias in self.control.pilot() {
-            if matches!(self.vault.resolve(&org.namespace, &[*alias])?, Resolution::Known(listed) if listed == person) {
-                return Ok(true);
+            match self.vault.resolve(&org.namespace, &[*alias], Time::MAX) {
+                Ok(listed) if listed == Resolution::Known(person) => return Ok(true),
+                Ok(_) => {}
+                // That is not this one's fault.
+                Err(error) if error.is_unreadable() => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(false)
@@ -204,57 +208,60 @@ impl Dispatcher {
         let mut closed = None;
         for id in self.providers_of(n.org, channel) {
             match self.providers.readiness(id) {
-                Readiness::Ready => return Ok(Some(id.clone())),
-                other => closed = Some(sooner(closed, other)),
+                Readiness::Ready | Readiness::Busy => return Ok(Some(id.clone())),
+                Readiness::OpenUntil(at) => closed = sooner(closed, at),
             }
         }
         match closed {
-            Some(readiness) => self.wait_for_provider(n, readiness, now).await?,
+            Some(at) => self.wait_for_provider(n, at, now).await?,
             // Somebody has to change the configuration first.
             None => self.wait(n, WaitReason::Misconfigured, n.expires_at).await?,
         }
         Ok(None)
     }
 
-    /// True, and it waits, if no provider of any of these channels would take a message now: nobody need be looked up and
-    /// nothing rendered for that. What else there is to say about a provider is said in [`Self::provider_for`].
-    async fn waits_for_provider(
-        &self,
-        n: &Notification,
-        channels: &[Channel],
-        now: Time,
-    ) -> Result<bool, DispatchError> {
-        let mut closed = None;
-        for channel in channels {
-            let providers = self.providers_of(n.org, *channel);
-            if providers.is_empty() {
-                return Ok(false);
-            }
-            for id in providers {
-                match self.providers.glance(id, PERMIT_PATIENCE) {
-                    Readiness::Ready => return Ok(false),
-                    other => closed = Some(sooner(closed, other)),
-                }
+    /// True, and it waits, if no provider of this channel would take a message now: nothing need be rendered for that. What
+    /// else there is to say about a provider is said in [`Self::provider_for`].
+    async fn waits_for_provider(&self, n: &Notification, channel: Channel, now: Time) -> Result<bool, DispatchError> {
+        let line = InLine {
+            standing: self.ledger.waiting_for_reason(WaitReason::RateLimited),
+            has_stood: n.state.reason() == Some(WaitReason::RateLimited.as_str()),
+        };
+        let (mut busy, mut closed) = (None, None);
+        for id in self.providers_of(n.org, channel) {
+            match self.providers.glance(id, PERMIT_PATIENCE, line) {
+                Readiness::Ready => return Ok(false),
+                Readiness::Busy => busy = busy.or(Some(id)),
+                Readiness::OpenUntil(at) => closed = sooner(closed, at),
             }
         }
-        let Some(readiness) = closed else { return Ok(false) };
-        self.wait_for_provider(n, readiness, now).await?;
+        match (busy, closed) {
+            (Some(id), _) => self.stand_back(n, id, PERMIT_PATIENCE, now).await?,
+            (None, Some(at)) => self.wait_for_provider(n, at, now).await?,
+            (None, None) => return Ok(false),
+        }
         Ok(true)
     }
 
-    async fn wait_for_provider(&self, n: &Notification, until: Readiness, now: Time) -> Result<(), DispatchError> {
-        match until {
-            // Spread, so that a provider that comes back is not met by everybody at once.
-            Readiness::OpenUntil(at) => {
-                self.wait(n, WaitReason::ProviderDown, at.max(now).plus(jitter(at.since(now)))).await
-            }
-            Readiness::Ready | Readiness::Busy => self.stand_back(n, now).await,
-        }
+    async fn wait_for_provider(&self, n: &Notification, open_until: Time, now: Time) -> Result<(), DispatchError> {
+        // Spread, so that a provider that comes back is not met by everybody at once.
+        let at = open_until.max(now).plus(jitter(open_until.since(now)));
+        self.wait(n, WaitReason::ProviderDown, at).await
     }
 
-    /// A hand must not be held by a busy provider while another channel's messages could go.
-    async fn stand_back(&self, n: &Notification, now: Time) -> Result<(), DispatchError> {
-        self.wait(n, WaitReason::RateLimited, now.plus(BUSY_WAIT + jitter(BUSY_WAIT))).await
+    /// A hand must not be held by a busy provider while another channel's messages could go. Behind a rate limit everybody has
+    /// a time of their own, or a backlog would be looked at, and written, again and again; else nobody knows when.
+    async fn stand_back(
+        &self,
+        n: &Notification,
+        id: &ProviderId,
+        least: Duration,
+        now: Time,
+    ) -> Result<(), DispatchError> {
+        let standing = self.ledger.waiting_for_reason(WaitReason::RateLimited);
+        let hands = u64::try_from(self.config.relay.dispatch_concurrency).unwrap_or(u64::MAX);
+        let place = self.providers.stand_in_line(id, least, standing, hands);
+        self.wait(n, WaitReason::RateLimited, place.unwrap_or_else(|| now.plus(BUSY_WAIT + jitter(BUSY_WAIT)))).await
     }
 
     fn providers_of(&self, org: OrgId, channel: Channel) -> &[ProviderId] {
@@ -268,12 +275,8 @@ impl Dispatcher {
 }
 
 /// Of two that would not take a message, the one that is worth asking again first.
-fn sooner(one: Option<Readiness>, other: Readiness) -> Readiness {
-    match (one, other) {
-        (Some(Readiness::OpenUntil(a)), Readiness::OpenUntil(b)) => Readiness::OpenUntil(a.min(b)),
-        (Some(Readiness::Busy), _) => Readiness::Busy,
-        (_, other) => other,
-    }
+fn sooner(one: Option<Time>, other: Time) -> Option<Time> {
+    Some(one.map_or(other, |one| one.min(other)))
 }
 
 /// Up to a quarter of `wait`, and at least a second's worth of spread.

@@ -51,8 +51,12 @@ pub struct Notification {
     pub live_from: Time,
     /// Attempts recorded so far.
     pub attempts: u32,
+    /// How many of them were made before a person last took it from the dead letters: the schedule of retries begins anew.
+    pub attempts_before: u32,
     /// The provider that refused us, while it waits for that one's configuration to be mended.
     pub refused_by: Option<ProviderId>,
+    /// The provider that refused it, then took others, and so freed it: refused by that one again it is itself at fault.
+    pub freed_by: Option<ProviderId>,
     /// How the last attempt was made; none before the first, and in records older than this field.
     pub sent_as: Option<SentAs>,
     /// True once a person released it from the brake: it does not count again.
@@ -152,6 +156,8 @@ pub enum DeadReason {
     },
     /// The stored event could not be read.
     EventUnreadable,
+    /// What the vault has of the person could not be read.
+    ContactUnreadable,
     /// The relay itself stumbled while joining or rendering it: a fault of ours.
     Stumbled,
 }
@@ -252,6 +258,7 @@ impl DeadReason {
         "refused",
         "retries_exhausted",
         "event_unreadable",
+        "contact_unreadable",
         "stumbled",
     ];
 
@@ -267,6 +274,7 @@ impl DeadReason {
             Self::Refused { .. } => "refused",
             Self::RetriesExhausted { .. } => "retries_exhausted",
             Self::EventUnreadable => "event_unreadable",
+            Self::ContactUnreadable => "contact_unreadable",
             Self::Stumbled => "stumbled",
         }
     }
@@ -308,6 +316,7 @@ mod tests {
             DeadReason::Refused { code: text() },
             DeadReason::RetriesExhausted { code: text() },
             DeadReason::EventUnreadable,
+            DeadReason::ContactUnreadable,
             DeadReason::Stumbled,
         ];
         assert_eq!(reasons.each_ref().map(DeadReason::as_str), DeadReason::WORDS);

@@ -200,6 +200,11 @@ impl Ledger {
         Ok(ids)
     }
 
+    /// Number of notifications that wait for this reason.
+    pub fn waiting_for_reason(&self, reason: WaitReason) -> u64 {
+        self.0.shared.places.lock().counts_of(reason.as_str())
+    }
+
     /// Number of waiting notifications by reason word, 0 included (kept up to date by commits).
     pub fn waiting_counts(&self) -> BTreeMap<&'static str, u64> {
         self.0.shared.places.lock().counts()

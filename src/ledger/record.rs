@@ -157,13 +157,21 @@ struct NotificationHeader {
     live_from: Time,
     #[serde(default)]
     attempts: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    attempts_before: u32,
     #[serde(default)]
     brake_released: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refused_by: Option<ProviderId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    freed_by: Option<ProviderId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     sent_as: Option<SentAs>,
     state: State,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 pub(super) fn notification(n: &Notification) -> Plain {
@@ -186,8 +194,10 @@ pub(super) fn notification(n: &Notification) -> Plain {
         expires_at: n.expires_at,
         live_from: n.live_from,
         attempts: n.attempts,
+        attempts_before: n.attempts_before,
         brake_released: n.brake_released,
         refused_by: n.refused_by.clone(),
+        freed_by: n.freed_by.clone(),
         sent_as: n.sent_as.clone(),
         state: n.state.clone(),
     };
@@ -215,8 +225,10 @@ pub(super) fn read_notification(plain: &[u8]) -> Result<Notification, Unreadable
         expires_at: n.expires_at,
         live_from: n.live_from,
         attempts: n.attempts,
+        attempts_before: n.attempts_before,
         brake_released: n.brake_released,
         refused_by: n.refused_by,
+        freed_by: n.freed_by,
         sent_as: n.sent_as,
         state: n.state,
     })

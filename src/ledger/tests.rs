@@ -131,8 +131,10 @@ fn notification(n: u8, state: State) -> Notification {
         expires_at: at(1_004),
         live_from: at(0),
         attempts: 2,
+        attempts_before: 0,
         brake_released: false,
         refused_by: None,
+        freed_by: None,
         sent_as: None,
         state,
     }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::asked::Asked;
-use crate::clock::Clock;
+use crate::clock::{Clock, Time};
 use crate::control::Waker;
 use crate::event::{Alias, AliasKind, Subject};
 use crate::id::{KeyedHash, Namespace};
@@ -68,6 +68,13 @@ struct Answer<'a> {
     customers: Vec<&'a RawValue>,
 }
 
+/// Whether somebody is missed, and by which ids the directory may know them.
+enum Missing {
+    No,
+    WithoutId,
+    By(Value),
+}
+
 /// What came of one question.
 #[derive(Default)]
 struct Tally {
@@ -83,18 +90,29 @@ impl Asking {
         for subject in missed {
             let Some(hash) = subject.aliases.first().map(|alias| alias.hash) else { continue };
             // Found since they were missed: whoever put them there wakes those who wait.
-            if matches!(self.vault.resolve(&self.namespace, &subject.aliases)?, Resolution::Known(_)) {
-                continue;
-            }
-            let Some(ids) = self.vault.brand_ids(subject)? else {
-                self.count("without_id", 1);
-                continue;
+            let ids = match self.missing(subject) {
+                Ok(Missing::No) => continue,
+                Ok(Missing::By(ids)) => ids,
+                Ok(Missing::WithoutId) => {
+                    self.count("without_id", 1);
+                    continue;
+                }
+                // Told when their message is looked at.
+                Err(error) if error.is_unreadable() => continue,
+                Err(error) => return Err(error),
             };
             if self.asked.begin(hash, self.clock.now()) {
                 people.push(Wanted { hash, names: self.names(&ids), ids });
             }
         }
         Ok(people)
+    }
+
+    fn missing(&self, subject: &Subject) -> Result<Missing, VaultError> {
+        if matches!(self.vault.resolve(&self.namespace, &subject.aliases, Time::MAX)?, Resolution::Known(_)) {
+            return Ok(Missing::No);
+        }
+        Ok(self.vault.brand_ids(subject)?.map_or(Missing::WithoutId, Missing::By))
     }
 
     /// Asks and stores. Whoever is not found stays known as asked for, so that others who miss them do not ask again at once.

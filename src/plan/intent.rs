@@ -72,8 +72,10 @@ impl Planner {
             expires_at,
             live_from: rule.live_from,
             attempts: 0,
+            attempts_before: 0,
             brake_released: false,
             refused_by: None,
+            freed_by: None,
             sent_as: None,
             state: State::Waiting { reason: WaitReason::DueLater, due_at },
         };

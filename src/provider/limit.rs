@@ -35,6 +35,14 @@ impl Limit {
         Duration::try_from_secs_f64(sends as f64 / self.per_second).unwrap_or(Duration::MAX)
     }
 
+    /// True if half of what it may save up was left unused: nobody has come for it.
+    pub(super) fn is_idle(&self) -> bool {
+        // Who holds the lock waits for more.
+        let Ok(mut bucket) = self.bucket.try_lock() else { return false };
+        bucket.fill(self.clock.now(), self.per_second);
+        bucket.tokens >= (self.per_second / 2.0).max(1.0)
+    }
+
     /// Returns when one more send is allowed.
     pub(super) async fn wait(&self) {
         let mut bucket = self.bucket.lock().await;

@@ -1,6 +1,7 @@
 //! Mail through an SMTP server: our own session, made of lettre's parts.
 //!
-//! Promises: STARTTLS is required unless configured otherwise, plaintext stays on this machine; each phase has a
+//! Promises: STARTTLS is required unless configured otherwise, plaintext stays on this machine unless somebody wrote that it
+//! may leave it, and a password never goes so; each phase has a
 //! deadline; a session goes back to the pool only after a whole, in-step reply. One fresh connection is tried when an
 //! idle one turns out to be hung up before it answered anything: nothing was promised by then.
 //! Never: lettre's transport or pool (a cancelled send there made the next mail read its predecessor's reply).
@@ -42,6 +43,8 @@ struct Server {
     host: String,
     port: u16,
     tls: SmtpTls,
+    // Without TLS, somebody wrote that it may leave this machine.
+    dangerously_plaintext: bool,
     // Absent for plaintext only.
     security: Option<(Arc<rustls::ClientConfig>, ServerName<'static>)>,
     login: Option<(String, SecretString)>,
@@ -57,6 +60,11 @@ struct Timeouts {
 }
 
 impl Server {
+    /// A name may lead elsewhere than it says.
+    fn stays_here(&self) -> bool {
+        self.tls == SmtpTls::None && !self.dangerously_plaintext
+    }
+
     fn is_loopback(&self) -> bool {
         tls::is_loopback(&self.host)
     }
@@ -89,11 +97,19 @@ impl Smtp {
                 None
             }
         };
+        if login.is_some() && config.tls == SmtpTls::None && !tls::is_loopback(&config.host) {
+            report.fault(
+                "username",
+                "needs TLS: a password never leaves this machine in clear",
+                "set tls, or take it out",
+            );
+        }
         let security = security(config, report);
         let server = Server {
             host: config.host.clone(),
             port: config.port,
             tls: config.tls,
+            dangerously_plaintext: config.dangerously_plaintext,
             security,
             login,
             hello: Ehlo::new(hello.unwrap_or_default()),

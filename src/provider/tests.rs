@@ -89,6 +89,34 @@ async fn a_fault_of_ours_opens_the_breaker_and_one_good_trial_closes_it() {
 }
 
 #[tokio::test]
+async fn a_message_refused_again_while_others_go_is_at_fault_and_many_refused_again_are_not() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("out");
+    let providers = build(folder(&dir), &clock(), &Metrics::new()).unwrap();
+    let out = id("out");
+    let send = async |again: bool| {
+        let permit = providers.permit(&out).await;
+        let permit = if again { permit.of_one_refused_before() } else { permit };
+        providers.send(permit, &message()).await
+    };
+    let refuse = |refuses: bool| match refuses {
+        true => std::fs::rename(&dir, root.path().join("aside")).and_then(|()| std::fs::write(&dir, "")).unwrap(),
+        false => std::fs::remove_file(&dir).unwrap(),
+    };
+    assert!(matches!(send(false).await, Outcome::Sent { .. }));
+    refuse(true);
+    let Outcome::Permanent { bad_address: false, .. } = send(true).await else { panic!("it is at fault itself") };
+    assert_eq!(providers.readiness(&out), Readiness::Ready, "and stops nobody");
+    assert!(matches!(send(true).await, Outcome::Misconfigured { .. }), "nobody has gone in between");
+    assert!(matches!(providers.readiness(&out), Readiness::OpenUntil(_)));
+    refuse(false);
+    assert!(matches!(send(false).await, Outcome::Sent { .. }));
+    std::fs::remove_dir_all(root.path().join("aside")).unwrap();
+    refuse(true);
+    assert!(matches!(send(false).await, Outcome::Misconfigured { .. }), "the first time it may be us");
+}
+
+#[tokio::test]
 async fn bad_addresses_do_not_open_the_breaker() {
     let dir = tempfile::tempdir().unwrap();
     let providers = build(folder(dir.path()), &clock(), &Metrics::new()).unwrap();

@@ -370,7 +370,8 @@ impl<'s> Draft<'s> {
         Ok(Committed { woken, dirty, moved })
     }
 
-    /// Aliases that lead to a contact after this change and did not before.
+    /// Unique aliases that lead to a contact after this change and did not before, and shared ones that lead to somebody
+    /// with a contact more than before: that somebody else was found by it says nothing about whoever waits.
     fn woken(&mut self) -> Result<Vec<Alias>, VaultError> {
         let gained = self.contacts.iter().filter(|(_, slot)| slot.now.is_some() && !slot.was).map(|(id, _)| *id);
         let mut leads = BTreeSet::new();
@@ -380,20 +381,23 @@ impl<'s> Draft<'s> {
         self.touched.extend(&leads);
         let mut woken = Vec::new();
         for alias in std::mem::take(&mut self.touched) {
-            if (leads.contains(&alias) || self.leads_now(alias)?) && !self.led_before(alias)? {
+            let wakes = match (leads.contains(&alias), alias.kind.is_unique()) {
+                (true, false) => true,
+                (false, false) => self.gains_somebody(alias.hash)?,
+                (leads, true) => (leads || self.leads_now(alias.hash)?) && !self.led_before(alias.hash)?,
+            };
+            if wakes {
                 woken.push(alias);
             }
         }
         Ok(woken)
     }
 
-    fn leads_now(&mut self, alias: Alias) -> Result<bool, VaultError> {
-        let people = if alias.kind.is_unique() {
-            self.link(alias.hash)?.map(|link| link.id).into_iter().collect()
-        } else {
-            self.sharers(alias.hash)?
-        };
-        for id in people {
+    /// True if somebody with a contact shares it after this change and did not before.
+    fn gains_somebody(&mut self, hash: KeyedHash) -> Result<bool, VaultError> {
+        let all = (hash, ContactId([0; 16]))..=(hash, ContactId([u8::MAX; 16]));
+        let new = self.shared.range(all).filter(|(_, (was, now))| !was && now.is_some());
+        for id in new.map(|((_, id), _)| *id).collect::<Vec<_>>() {
             if self.has_contact(id)? {
                 return Ok(true);
             }
@@ -401,17 +405,17 @@ impl<'s> Draft<'s> {
         Ok(false)
     }
 
-    fn led_before(&self, alias: Alias) -> Result<bool, VaultError> {
-        let people = if alias.kind.is_unique() {
-            self.links.get(&alias.hash).and_then(|(was, _)| *was).map(|link| link.id).into_iter().collect()
-        } else {
-            self.store.sharers(alias.hash)?
-        };
-        for id in people {
-            if self.store.has_contact(id)? {
-                return Ok(true);
-            }
+    fn leads_now(&mut self, hash: KeyedHash) -> Result<bool, VaultError> {
+        match self.link(hash)? {
+            Some(link) => self.has_contact(link.id),
+            None => Ok(false),
         }
-        Ok(false)
+    }
+
+    fn led_before(&self, hash: KeyedHash) -> Result<bool, VaultError> {
+        match self.links.get(&hash).and_then(|(was, _)| *was) {
+            Some(link) => self.store.has_contact(link.id),
+            None => Ok(false),
+        }
     }
 }

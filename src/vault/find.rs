@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::record::Person;
 use super::{ContactId, Resolution, Vault, VaultError};
+use crate::clock::Time;
 use crate::event::{Alias, AliasKind, Subject, alias_hash};
 use crate::id::Namespace;
 use crate::personal::Personal;
@@ -64,7 +65,7 @@ impl Vault {
             people.extend(store.link(alias.hash)?.map(|link| link.id));
         }
         if people.is_empty()
-            && let Resolution::Known(id) = self.who(&subject.aliases)?
+            && let Resolution::Known(id) = self.who(&subject.aliases, Time::MAX)?
         {
             people.push(id);
         }

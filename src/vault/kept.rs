@@ -38,7 +38,14 @@ impl Vault {
         let mut forgotten = 0;
         for key in self.0.store.some_keys(Table::Kept, &[], most)? {
             let Some((_, id)) = read_key(&key).filter(|(until, _)| *until <= now) else { break };
-            forgotten += usize::from(self.forget_stale(id, now)?);
+            match self.forget_stale(id, now) {
+                Ok(is_forgotten) => forgotten += usize::from(is_forgotten),
+                // Those behind it must not be kept for its sake.
+                Err(error) if error.is_unreadable() => {
+                    tracing::error!(%error, "a looked-up contact could not be forgotten")
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(forgotten)
     }

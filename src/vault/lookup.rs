@@ -1,7 +1,7 @@
 //! Reading: who is it, what do we know of them, may their address be used.
 //!
 //! Promises: a person is known only if a contact stands behind the alias; nobody is taken for somebody else who
-//! merely shares a phone.
+//! merely shares a phone; an erasure speaks for whom it erased and for facts of that time or older, for nobody else.
 //! Never: a write, a lock.
 
 use std::collections::BTreeSet;
@@ -10,38 +10,52 @@ use super::draft::Draft;
 use super::record::Person;
 use super::{Contact, ContactId, NamedAlias, Resolution, Vault, VaultError, contact};
 use crate::clock::Time;
-use crate::event::{Alias, AliasKind};
+use crate::event::Alias;
 use crate::id::{Channel, KeyedHash, Namespace};
 
 impl Vault {
-    /// Who is it? Tries unique aliases in order, then shared ones. Microseconds when cached.
+    /// Who is it, by a fact of `at` (an event's own time; [`Time::MAX`] for a question of now)? Microseconds when cached.
     ///
-    /// A shared alias counts only if exactly one person with a contact has all the shared ones given that anybody
-    /// has, and if that person does not bear another customer id or external id than the one given: the wife
-    /// must not get her husband's message because they share a phone.
-    pub fn resolve(&self, _namespace: &Namespace, aliases: &[Alias]) -> Result<Resolution, VaultError> {
-        self.who(aliases)
+    /// Unique aliases are tried in order, and where there is one, shared ones decide nothing: families share phones, and
+    /// the husband's contact may be the only one that the vault has. What is for the wife waits until her identifier
+    /// is known; sent to him it could not be called back. Of a subject with shared aliases only, exactly one person with
+    /// a contact must have all of those that anybody has.
+    pub fn resolve(&self, _namespace: &Namespace, aliases: &[Alias], at: Time) -> Result<Resolution, VaultError> {
+        self.who(aliases, at)
     }
 
     /// The same: hashes of aliases have their namespace in them.
-    pub(super) fn who(&self, aliases: &[Alias]) -> Result<Resolution, VaultError> {
-        let store = &self.0.store;
+    pub(super) fn who(&self, aliases: &[Alias], at: Time) -> Result<Resolution, VaultError> {
         let (unique, shared): (Vec<Alias>, Vec<Alias>) = aliases.iter().partition(|alias| alias.kind.is_unique());
-        for alias in &unique {
-            if let Some(link) = store.link(alias.hash)?
-                && store.has_contact(link.id)?
-            {
-                return Ok(Resolution::Known(link.id));
+        if unique.is_empty() { self.who_shares(&shared, at) } else { self.who_bears(&unique, at) }
+    }
+
+    fn who_bears(&self, unique: &[Alias], at: Time) -> Result<Resolution, VaultError> {
+        let store = &self.0.store;
+        let mut erased = false;
+        for alias in unique {
+            let tombstone = store.tombstone(alias.hash)?;
+            // Whoever bears the name now came back since; what is told of before belongs to the life that was erased.
+            if tombstone.is_some_and(|erased| erased >= at) {
+                return Ok(Resolution::Erased);
+            }
+            match store.link(alias.hash)? {
+                Some(link) if store.has_contact(link.id)? => return Ok(Resolution::Known(link.id)),
+                // A newer fact leads to somebody of whom the brand has not told yet.
+                Some(_) => {}
+                None => erased |= tombstone.is_some(),
             }
         }
-        if self.any_erased(&unique)? {
-            return Ok(Resolution::Erased);
-        }
+        Ok(if erased { Resolution::Erased } else { Resolution::Unknown })
+    }
+
+    fn who_shares(&self, shared: &[Alias], at: Time) -> Result<Resolution, VaultError> {
+        let store = &self.0.store;
         let mut candidates: Option<BTreeSet<ContactId>> = None;
-        for alias in &shared {
+        for alias in shared {
             let mut people = BTreeSet::new();
             for id in store.sharers(alias.hash)? {
-                if store.has_contact(id)? && !self.is_somebody_else(id, &unique)? {
+                if store.has_contact(id)? {
                     people.insert(id);
                 }
             }
@@ -55,8 +69,15 @@ impl Vault {
         match candidates.map(|ids| ids.into_iter().collect::<Vec<_>>()).as_deref() {
             Some([id]) => Ok(Resolution::Known(*id)),
             Some(_) => Ok(Resolution::Several),
-            None if self.any_erased(&shared)? => Ok(Resolution::Erased),
-            None => Ok(Resolution::Unknown),
+            None => {
+                for alias in shared {
+                    // Of later than the erasure it is somebody new, or nobody knows who.
+                    if store.tombstone(alias.hash)?.is_some_and(|erased| erased >= at) {
+                        return Ok(Resolution::Erased);
+                    }
+                }
+                Ok(Resolution::Unknown)
+            }
         }
     }
 
@@ -82,24 +103,18 @@ impl Vault {
         Ok(false)
     }
 
-    fn any_erased(&self, aliases: &[Alias]) -> Result<bool, VaultError> {
-        for alias in aliases {
-            if self.0.store.tombstone(alias.hash)?.is_some() {
-                return Ok(true);
-            }
+    /// Makes what is known of a person unreadable, for tests of what then goes on: their contact, or all that leads to it.
+    #[cfg(test)]
+    pub(crate) fn spoil(&self, id: ContactId, contact_only: bool) {
+        let store = &self.0.store;
+        if contact_only {
+            return store.spoil(super::store::Table::Contact, &id.0);
         }
-        Ok(false)
-    }
-
-    /// True if the person bears an id of a kind that everybody has one of, and it is not the one given.
-    fn is_somebody_else(&self, id: ContactId, unique: &[Alias]) -> Result<bool, VaultError> {
-        let Some(person) = self.0.store.person(id)? else { return Ok(false) };
-        let differs = |given: &&Alias| {
-            matches!(given.kind, AliasKind::CustomerId | AliasKind::ExternalId)
-                && person.aliases.iter().any(|e| e.kind == given.kind)
-                && !person.aliases.iter().any(|e| e.alias() == **given)
-        };
-        Ok(unique.iter().find(differs).is_some())
+        let person = store.person(id).expect("readable so far").expect("a person");
+        for entry in person.aliases.iter().filter(|entry| entry.kind.is_unique()) {
+            store.spoil(super::store::Table::Unique, &entry.hash.0);
+        }
+        store.spoil(super::store::Table::Person, &id.0);
     }
 
     /// The decrypted record; `None` if it is gone or the person has aliases only.

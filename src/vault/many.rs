@@ -158,7 +158,7 @@ impl Vault {
         });
         let learned = match put {
             // A person with too many long names, together with the rest: the fault is told when they are alone.
-            Err(fault) if fault.is_of_the_record() && rows.len() > 1 => return Ok(false),
+            Err(fault) if (fault.is_of_the_record() || fault.is_unreadable()) && rows.len() > 1 => return Ok(false),
             put => put?,
         };
         if ends.len() < rows.len() {
@@ -182,7 +182,7 @@ impl Vault {
             Ok(true) => {}
             // It would have touched somebody who was erased, and was undone.
             Ok(false) => done.rows[one[0].at] = Ok(Learned { erased: true, ..Learned::default() }),
-            Err(fault) if fault.is_of_the_record() => done.rows[one[0].at] = Err(fault),
+            Err(fault) if fault.is_of_the_record() || fault.is_unreadable() => done.rows[one[0].at] = Err(fault),
             Err(fault) => return Err(fault),
         }
         Ok(())

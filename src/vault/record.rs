@@ -187,5 +187,5 @@ fn time(bytes: &[u8]) -> Result<Time, VaultError> {
 }
 
 fn unreadable() -> VaultError {
-    VaultError::Store("a record is not of the shape its version says".into())
+    VaultError::Shape
 }

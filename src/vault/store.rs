@@ -184,6 +184,13 @@ impl Store {
         keys.map(|key| key.map(|key| key[1..].to_vec()).map_err(store_error)).collect()
     }
 
+    /// Makes a record unreadable, as a bad disk does.
+    #[cfg(test)]
+    pub(super) fn spoil(&self, table: Table, key: &[u8]) {
+        let spoilt = self.db.insert(table.key(key), b"spoilt").expect("a store that can be written");
+        assert!(spoilt.is_some(), "there was nothing to spoil");
+    }
+
     /// Every key, for tests that look at the whole.
     #[cfg(test)]
     pub(super) fn all_keys(&self) -> Vec<Vec<u8>> {

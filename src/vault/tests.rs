@@ -86,15 +86,20 @@ impl World {
 
     /// The first name of whom the words name, or what else they are.
     fn who(&self, words: &[&str]) -> String {
+        self.who_at(words, Time::MAX)
+    }
+
+    /// The same for a fact of that time.
+    fn who_at(&self, words: &[&str], at: Time) -> String {
         let aliases: Vec<_> = words.iter().map(|word| self.alias(word)).collect();
-        match self.vault().resolve(&namespace(), &aliases).unwrap() {
+        match self.vault().resolve(&namespace(), &aliases, at).unwrap() {
             Resolution::Known(id) => self.vault().contact(id).unwrap().unwrap().first_name.unwrap().expose().to_owned(),
             other => format!("{other:?}").to_lowercase(),
         }
     }
 
     fn id(&self, word: &str) -> ContactId {
-        match self.vault().resolve(&namespace(), &[self.alias(word)]).unwrap() {
+        match self.vault().resolve(&namespace(), &[self.alias(word)], Time::MAX).unwrap() {
             Resolution::Known(id) => id,
             other => panic!("{word} is {other:?}"),
         }
@@ -169,6 +174,6 @@ fn another_namespace_is_another_world() {
     world.put(&["e1"], contact("Asha", 10), PutMode::Replace).unwrap();
     let other: Namespace = "other".parse().unwrap();
     let alias = world.vault().alias(&other, &world.named("e1"));
-    assert_eq!(world.vault().resolve(&other, &[alias]).unwrap(), Resolution::Unknown);
+    assert_eq!(world.vault().resolve(&other, &[alias], Time::MAX).unwrap(), Resolution::Unknown);
     assert_ne!(world.keys.keyed_hash("alias", &[b"e1"]), alias.hash);
 }

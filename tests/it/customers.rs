@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{ORG, Relay, person, points_issued};
+use crate::support::{ORG, Relay, customer_added, person, points_issued};
 
 const ASHA: &str = "/v1/customers/external_id%3AGT%2042";
 
@@ -165,4 +165,68 @@ fn assert_every_reference_leads_somewhere(whole: &Value, at: &Value) {
         Value::Array(items) => items.iter().for_each(|item| assert_every_reference_leads_somewhere(whole, item)),
         _ => {}
     }
+}
+
+/// A registration of [`person`] `n` that gives no external id, but a phone.
+fn registered(event_id: &str, n: u32, phone: &Value) -> Value {
+    let mut event = customer_added(event_id, n);
+    let phone = phone.as_str().expect("a phone").trim_start_matches('+');
+    event["data"]["customerIdentifiers"] = json!({"customerId": 900_000 + n, "instore": {"mobile": phone}});
+    event
+}
+
+/// The states and reasons of an event's notifications, each once.
+fn stand(found: &Value) -> Vec<String> {
+    let all = found["notifications"].as_array().expect("notifications").iter();
+    let words = |n: &Value| format!("{} {}", n["state"].as_str().unwrap_or("?"), n["reason"].as_str().unwrap_or("-"));
+    let mut words: Vec<String> = all.map(words).collect();
+    words.dedup();
+    words
+}
+
+async fn until_sent(relay: &Relay, event_id: &str) {
+    let sent = async |r: &Relay| stand(&r.find(event_id).await.unwrap_or_default()) == ["sent -"];
+    relay.until(&format!("{event_id} is sent"), sent).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_shares_a_phone_is_not_sent_the_others_message_and_it_goes_when_its_own_person_comes() {
+    let relay = Relay::start().await;
+    let mut husband = person(1);
+    husband.as_object_mut().expect("a person").remove("customer_id");
+    relay.put(husband.clone()).await;
+    relay.event(&registered("hers", 2, &husband["mobile"])).await;
+    assert_eq!(stand(&relay.settled("hers").await), ["waiting contact_unknown"]);
+    let mut wife = person(2);
+    wife["mobile"] = husband["mobile"].clone();
+    wife.as_object_mut().expect("a person").remove("external_id");
+    relay.put(wife).await;
+    until_sent(&relay, "hers").await;
+    assert_eq!(relay.smtp.mails().into_iter().flat_map(|mail| mail.rcpt).collect::<Vec<_>>(), ["person2@example.com"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_speaks_neither_for_somebody_new_with_the_same_phone_nor_after_a_newer_registration() {
+    let relay = Relay::start().await;
+    let phone = &person(1)["mobile"];
+    relay.put(person(1)).await;
+    assert_eq!(relay.admin("DELETE", "/v1/customers/external_id:EXT0001", None).await["deleted"], true);
+    let mut late = registered("late", 1, phone);
+    late["createdAt"] = json!(late["createdAt"].as_i64().expect("a time") - 3_600_000);
+    relay.event(&late).await;
+    assert_eq!(stand(&relay.settled("late").await), ["suppressed erased"], "an old event");
+    relay.event(&registered("new", 2, phone)).await;
+    assert_eq!(stand(&relay.settled("new").await), ["waiting contact_unknown"], "the phone's new owner");
+    let mut back = registered("back", 1, phone);
+    back["data"]["customerIdentifiers"]["instore"]["externalId"] = json!("EXT0001");
+    relay.event(&back).await;
+    assert_eq!(stand(&relay.settled("back").await), ["waiting contact_unknown"], "a newer registration");
+    for n in [1, 2] {
+        let mut told = person(n);
+        told["mobile"] = phone.clone();
+        relay.put(told).await;
+    }
+    until_sent(&relay, "new").await;
+    until_sent(&relay, "back").await;
+    assert_eq!(stand(&relay.settled("late").await), ["suppressed erased"], "it is about the life that was erased");
 }

@@ -190,6 +190,40 @@ async fn a_server_that_refuses_us_stops_the_channel_and_suppresses_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_recipient_whom_the_server_refuses_as_if_it_were_us_stops_the_channel_once() {
+    let script = SmtpScript::new().behave(|moment| {
+        let poison = moment.phase == Phase::Rcpt && moment.recipients.iter().any(|to| to == "person1@example.com");
+        if poison { reply(550, "5.7.1 not for you") } else { Act::Usual }
+    });
+    let relay = Relay::with(Setup { mail: "breaker_open = \"300ms\"", ..setup(script, SmsScript::new()) }).await;
+    for n in [1, 2] {
+        relay.put(person(n)).await;
+    }
+    relay.event(&customer_added("poison", 1)).await;
+    assert_eq!(
+        outcomes(&relay.settled("poison").await, "email"),
+        ["misconfigured 550 5.7.1"],
+        "the first time it may be us"
+    );
+    // The next one is the trial: it is taken, which frees the first, which is refused again.
+    relay.event(&customer_added("good", 2)).await;
+    let found = relay
+        .until_some("it is judged", async |r| {
+            let found = r.find("poison").await?;
+            (notification(&found, "email")["state"] == "dead_letter").then_some(found)
+        })
+        .await;
+    assert_eq!(outcomes(&found, "email"), ["misconfigured 550 5.7.1", "permanent 550 5.7.1"]);
+    assert!(notification(&found, "email")["reason"].to_string().contains("refused"), "{found:#}");
+    let metrics = relay.admin("GET", "/metrics", None).await;
+    let closed = "sealpost_provider_open{provider=\"mail\"} 0";
+    assert!(metrics.as_str().is_some_and(|text| text.contains(closed)), "it stops nobody again");
+    relay.event(&customer_added("poison-again", 1)).await;
+    let again = relay.settled("poison-again").await;
+    assert_ne!(notification(&again, "email")["state"], "suppressed", "the address is not at fault");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slow_rejected_mail_is_never_reported_as_sent() {
     // Person 1 is refused after long thought; person 2 is welcome, and could get the answer meant for person 1.
     let script = SmtpScript::new().behave(|moment| {

@@ -1,5 +1,6 @@
-//! Providers that do not take messages: nothing is looked up or rendered for them.
+//! Providers that do not take messages: nothing is rendered for them.
 
+use crate::provider::InLine;
 use crate::tasks::stumble;
 
 use super::*;
@@ -28,7 +29,7 @@ async fn while_a_provider_is_down_nothing_is_rendered_for_it() {
     let providers = test.providers();
     test.dispatch_with(&providers, || mail("first").reason() == Some("retry")).await;
     assert_eq!(
-        providers.glance(&"down".parse().unwrap(), Duration::from_secs(1)),
+        providers.glance(&"down".parse().unwrap(), Duration::from_secs(1), InLine::default()),
         Readiness::OpenUntil(START.plus(Duration::from_secs(30)))
     );
 
@@ -55,7 +56,7 @@ async fn a_rate_limit_with_a_queue_longer_than_patience_is_seen_before_a_message
         "[provider.slow]\ntype = \"file\"\ndir = \"/nowhere\"\nrate_per_second = 2\n",
     );
     let (providers, slow) = (test.providers(), "slow".parse().unwrap());
-    let look = || providers.glance(&slow, Duration::from_secs(1));
+    let look = || providers.glance(&slow, Duration::from_secs(1), InLine::default());
     let mut queue = Vec::new();
     for expected in [Readiness::Ready, Readiness::Ready, Readiness::Busy] {
         assert_eq!(look(), expected, "{} wait", queue.len());

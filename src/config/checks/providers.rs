@@ -61,6 +61,13 @@ fn check_smtp(check: &mut Check<'_>, place: &KeyPath) {
     let password = join(place, "password");
     let has_password =
         check.settings.get(&password).is_some() || check.settings.get(&join(place, "password_file")).is_some();
+    if is_foreign && check.settings.text(&tls) == Some("none") && allowed && has_password {
+        check.fault(
+            &username,
+            "a password never leaves this machine in clear",
+            "set tls, or take username and password out",
+        );
+    }
     match (check.settings.get(&username).is_some(), has_password) {
         (true, false) => check.fault(&username, "given without a password", "add password_file"),
         (false, true) => check.fault(&password, "given without a username", "add username"),

@@ -168,6 +168,7 @@ fn nothing_leaves_in_plaintext_by_accident() {
         hint: use "starttls" or "implicit"; if the network itself is trusted, set dangerously_plaintext = true
     "#);
     let meant = GOOD.replacen("host = \"127.0.0.1\"", "host = \"10.0.0.1\"\ndangerously_plaintext = true", 1);
+    let meant = meant.replacen("username = \"sealpost\"\npassword = \"from-the-file\"\n", "", 1);
     let named = format!("{meant}[templates]\nmessage_id_domain = \"mail.acme.example\"\n");
     assert_snapshot!(warnings_of(&named, &[]), @r"
     sealpost.toml:16: provider.mail.tls: mails cross the network in plaintext

@@ -73,9 +73,8 @@ impl Session {
     /// Connects, secures, authenticates.
     pub(super) async fn open(server: &Server) -> Result<Self, Verdict> {
         let timeouts = server.timeouts;
-        let local_only = server.tls == SmtpTls::None;
-        let mut connection =
-            Connection::open(&server.host, server.port, local_only, timeouts.connect).await.map_err(Verdict::from)?;
+        let opened = Connection::open(&server.host, server.port, server.stays_here(), timeouts.connect).await;
+        let mut connection = opened.map_err(Verdict::from)?;
         if server.tls == SmtpTls::Implicit {
             connection = server.secure(connection).await?;
         }

@@ -296,7 +296,7 @@ fn rows_reach_the_vault_and_leave_alone_what_they_do_not_say() {
     }
     assert_eq!(woken, [2, 1, 0]);
     let alias = vault.alias(&namespace, &NamedAlias { kind: AliasKind::CustomerId, value: Personal::new(" 381 ") });
-    let Resolution::Known(id) = vault.resolve(&namespace, &[alias]).unwrap() else { panic!("not known") };
+    let Resolution::Known(id) = vault.resolve(&namespace, &[alias], Time::MAX).unwrap() else { panic!("not known") };
     let contact = vault.contact(id).unwrap().unwrap();
     assert_eq!(contact.first_name.unwrap().expose(), "Asha");
     assert_eq!(contact.email.unwrap().expose(), "asha@example.in");

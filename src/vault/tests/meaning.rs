@@ -32,7 +32,9 @@ fn run(name: &str, script: &str) {
             }
             _ => {
                 let is = words.iter().position(|word| *word == "is").expect(line);
-                assert_eq!(world.who(&words[..is]), words[is + 1], "{name}: {line}");
+                let of_now = !words.last().is_some_and(|word| word.starts_with('@'));
+                let at = if of_now { Time::MAX } else { Time::from_millis(at) };
+                assert_eq!(world.who_at(&words[..is], at), words[is + 1], "{name}: {line}");
                 continue;
             }
         };
@@ -196,7 +198,9 @@ fn late_mixed_up_merged_and_renamed_people_are_who_they_should_be() {
             delete k1 @20 -> true
             e1 is erased
             c1 is erased
-            m:+919812345678 is erased
+            c1 is erased @30
+            m:+919812345678 is erased @20
+            m:+919812345678 is unknown @21
             delete e1 @21 -> false
             put e1 Asha @20 -> erased, clean
             learn c1 k1 @15 -> clean, erased
@@ -211,11 +215,15 @@ fn late_mixed_up_merged_and_renamed_people_are_who_they_should_be() {
             "
             put e1 c1 Asha @10
             delete e1 @20 -> true
+            c1 is erased @30
             learn c1 e1 @30 -> dirty, woken
-            c1 is erased
+            c1 is unknown @30
+            c1 is erased @20
             put e1 Asha @19 -> erased, clean
             put e1 Asha @31 -> woken c1 e1
             c1 is Asha
+            c1 is Asha @21
+            c1 is erased @20
             put e1 Zombie @15 -> erased, clean
             e1 is Asha",
         ),
@@ -271,7 +279,7 @@ fn shared_phones_and_mails_name_one_person_or_nobody() {
             "a family phone names several, and the mail tells them apart",
             "
             put e1 Asha +919812345678 asha@example.in @10
-            put e2 Ravi +919812345678 ravi@example.in @10 -> woken e2 a:ravi@example.in
+            put e2 Ravi +919812345678 ravi@example.in @10 -> woken e2 a:ravi@example.in m:+919812345678 m:919812345678
             m:+919812345678 is several
             m:+919812345678 a:ravi@example.in is Ravi
             a:asha@example.in a:ravi@example.in is several
@@ -288,12 +296,40 @@ fn shared_phones_and_mails_name_one_person_or_nobody() {
             e2 m:+919812345678 is Ravi",
         ),
         (
-            "whoever bears another customer id is somebody else",
+            "whoever is named by an identifier of their own is not found by a phone that somebody shares",
+            "
+            put e1 Asha +919812345678 @10
+            c9 m:+919812345678 is unknown
+            k9 m:+919812345678 is unknown
+            learn c9 m:+919812345678 @20 -> linked 2, woken
+            c9 m:+919812345678 is unknown
+            m:+919812345678 is Asha
+            e1 m:+919812345678 is Asha
+            learn c9 e1 @30 -> woken c9
+            c9 m:+919812345678 is Asha",
+        ),
+        (
+            "the tombstone of whoever had the phone before says nothing of somebody new",
             "
             put e1 c1 Asha +919812345678 @10
-            c9 m:+919812345678 is unknown
-            k9 m:+919812345678 is Asha
-            c1 m:+919812345678 is Asha",
+            delete e1 @20 -> true
+            learn c2 m:+919812345678 @15
+            c2 m:+919812345678 is unknown @15
+            learn c2 m:+919812345678 @30
+            c2 m:+919812345678 is unknown @30
+            put c2 Ravi @40 -> woken c2 m:+919812345678
+            c2 m:+919812345678 is Ravi @30
+            c1 m:+919812345678 is erased @15",
+        ),
+        (
+            "everybody who comes to share a phone wakes those who wait for it",
+            "
+            put e1 Asha +919812345678 @10 -> woken e1 m:+919812345678 m:919812345678
+            learn c2 m:+919812345678 @20 -> woken
+            put c2 Ravi @30 -> woken c2 m:+919812345678
+            put c2 Ravi @31 -> woken
+            put e3 Mira @30 -> woken e3
+            learn e3 m:+919812345678 @40 -> woken m:+919812345678",
         ),
         (
             "a message to the erased does not go to who shares the phone",

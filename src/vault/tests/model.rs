@@ -131,8 +131,9 @@ impl Model {
     }
 
     fn who(&self, word: &str) -> String {
-        match self.links.get(word).and_then(|(id, _)| self.contacts.get(id)) {
-            Some((name, _)) => name.clone(),
+        match self.links.get(word) {
+            // Whatever links a name is newer than its erasure.
+            Some((id, _)) => self.contacts.get(id).map_or("unknown", |(name, _)| name).into(),
             None if self.erased.contains_key(word) => "erased".into(),
             None => "unknown".into(),
         }

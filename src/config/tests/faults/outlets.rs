@@ -115,3 +115,12 @@ fn the_hashes_of_a_token_can_come_from_two_files() {
     let faults = faults_of(&text(&[&old, &token_itself]), &[]);
     assert!(faults.contains("sha256_file: `<hidden>` is not") && !faults.contains(CANARY), "{faults}");
 }
+
+#[test]
+fn a_password_never_leaves_this_machine_in_clear() {
+    let meant = GOOD.replacen("host = \"127.0.0.1\"", "host = \"10.0.0.1\"\ndangerously_plaintext = true", 1);
+    assert_snapshot!(faults_of(&format!("{meant}[templates]\nmessage_id_domain = \"mail.acme.example\"\n"), &[]), @r"
+    sealpost.toml:17: provider.mail.username: a password never leaves this machine in clear
+        hint: set tls, or take username and password out
+    ");
+}

@@ -91,6 +91,24 @@ async fn without_starttls_nothing_is_sent() {
 }
 
 #[tokio::test]
+async fn plaintext_leaves_this_machine_only_if_somebody_wrote_so_and_then_it_does() {
+    // No loopback address, and yet the system connects it to this machine.
+    let elsewhere = |port| config::Smtp { host: "0.0.0.0".into(), dangerously_plaintext: true, ..config(port) };
+    let server = Script::start(vec![script(vec![hello("PIPELINING"), mail("250 2.0.0 ok"), vec![Hang]])]);
+    let mut smtp = build(&elsewhere(server.port));
+    assert_eq!(smtp.send(&fixture::email()).await.outcome, sent());
+    server.heard();
+    smtp.server.dangerously_plaintext = false;
+    smtp.pool.drain();
+    assert_eq!(smtp.send(&fixture::email()).await.outcome, transient("connect_name_unknown"));
+
+    let login =
+        config::Smtp { username: Some("relay".into()), password: Some("s3cret".to_owned().into()), ..elsewhere(1) };
+    let faults = try_build(&login).err().unwrap();
+    assert_eq!(faults.iter().map(|fault| fault.key.as_str()).collect::<Vec<_>>(), ["provider.mail.username"]);
+}
+
+#[tokio::test]
 async fn words_stuffed_in_before_the_handshake_are_an_attack() {
     let stuffed = script(vec![
         hello("STARTTLS"),
