@@ -13,6 +13,7 @@ use crate::clock::{Clock, Time};
 use crate::config::{ChannelConfig, Config};
 use crate::control::{Control, Waker};
 use crate::event::Subject;
+use crate::failpoint::{self, Point};
 use crate::id::{Channel, OrgId};
 use crate::ledger::{Changes, Happening, Leased, Ledger, LedgerError, Notification, State, TimelineEntry};
 use crate::lookup::Lookup;
@@ -122,6 +123,7 @@ impl Dispatcher {
 
     /// Everything that can fail here is the store; the lease ends and the notification is offered again after a restart.
     async fn handle(&self, leased: Leased, stop: &CancellationToken) {
+        failpoint::at(Point::Leased);
         let id = leased.notification.id;
         let done = self.carry_out(&leased, stop).await;
         let notification = leased.notification.clone();

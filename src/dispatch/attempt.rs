@@ -5,6 +5,7 @@
 
 use crate::clock::Time;
 use crate::config::AmbiguousPolicy;
+use crate::failpoint::{self, Point};
 use crate::id::{Channel, ProviderId};
 use crate::ledger::{DeadReason, Happening, Hold, Notification, SentAs, State};
 use crate::message::Body;
@@ -45,13 +46,16 @@ impl Dispatcher {
             provider: ready.provider.clone(),
             template_version: ready.template_version.clone(),
         };
+        failpoint::at(Point::AttemptBeforeCommit);
         self.record(old, open.clone(), vec![line]).await?;
+        failpoint::at(Point::AttemptAfterCommit);
         let outcome = self.providers.send(permit, &ready.message).await;
         // The person leaves memory before the outcome is written.
         drop(ready.message);
         if let Outcome::Permanent { bad_address: true, .. } = &outcome {
             self.vault.suppress_address(ready.contact, ready.channel, self.clock.now())?;
             self.vault.sync().await?;
+            failpoint::at(Point::AddressSuppressed);
         }
         self.settle(&open, ready.channel, &ready.provider, outcome).await
     }
@@ -110,7 +114,9 @@ impl Dispatcher {
             _ => {}
         }
         new.state = state;
+        failpoint::at(Point::OutcomeBeforeCommit);
         self.record(open, new, lines).await?;
+        failpoint::at(Point::OutcomeAfterCommit);
         if word == "sent" {
             // After the record: what is sent must be known as sent, whatever happens next.
             self.mended(provider).await?;
