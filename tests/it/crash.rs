@@ -144,6 +144,8 @@ fn plan(kills: usize, chance: &mut fastrand::Rng) -> Vec<End> {
 fn most(point: Point) -> u32 {
     match point {
         Point::LedgerOpened | Point::VaultOpened | Point::Listening | Point::DailyBeforeNote => 1,
+        // A connection that stands carries a hundred mails.
+        Point::SmtpBeforeConnect | Point::SmtpConnected | Point::SmtpGreeted | Point::SmtpEhloAnswered => 1,
         Point::AddressSuppressed | Point::WebhookBeforePost | Point::WebhookAfterPost => 1,
         Point::JournalBeforeWrite | Point::JournalAfterSync | Point::PlanBeforeCommit | Point::PlanAfterCommit => 2,
         Point::PlanBeforeVaultSync | Point::VaultBeforeSync | Point::VaultFlushed | Point::VaultAfterSync => 2,
