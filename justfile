@@ -19,6 +19,14 @@ lint:
 test *args:
     cargo test {{args}}
 
+# So many kills, checked against a book of its own (SEALPOST_TEST_SEED repeats a run)
+soak kills="500":
+    SEALPOST_SOAK_KILLS={{kills}} cargo test --locked --test it crash::soak_kills -- --ignored --nocapture
+
+# Half of what the machine sustains, over restarts and reloads: memory, disk, counters (SEALPOST_SOAK_RATE: events a second)
+soak-load seconds="3600" profile="release":
+    SEALPOST_SOAK_SECONDS={{seconds}} cargo test --locked --profile {{profile}} --test it crash::load -- --ignored --nocapture
+
 # The whole relay on loopback
 demo *args:
     cargo run --release -- demo {{args}}

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Faults};
 use crate::control::{Control, Waker};
 use crate::dispatch::Dispatcher;
+use crate::failpoint::{self, Point};
 use crate::feed::Webhook;
 use crate::id::TemplateId;
 use crate::intake::Intake;
@@ -91,7 +92,9 @@ impl House {
             places_in_memory: 100_000,
         };
         let ledger = Ledger::open(&dir.join("ledger"), &keys, clock.clone(), metrics.clone(), options)?;
+        failpoint::at(Point::LedgerOpened);
         let vault = Vault::open(&dir.join("vault"), &keys, config.storage.vault_cache_bytes)?;
+        failpoint::at(Point::VaultOpened);
         let control = Control::open(ledger.clone(), &keys, config.clone(), clock.clone(), metrics.clone())?;
         let (templates, rules) = (Arc::new(templates), Arc::new(rules));
         Ok(Self { config, keys, ledger, vault, templates, rules, control, clock, metrics })
@@ -210,6 +213,7 @@ impl App {
         let admin_listener = bind(config.admin.listen).await?;
         let socket = admin::bind_socket(&config.admin.socket)
             .map_err(|source| BuildError::Socket { path: config.admin.socket.clone(), source })?;
+        failpoint::at(Point::Listening);
         let tasks = Tasks::new();
         Ok(Self {
             providers: Arc::new(providers),

@@ -14,6 +14,7 @@ use clap::Parser;
 use crate::app::BuildError;
 use crate::clock::Clock;
 use crate::config::{Config, Faults, Loaded};
+use crate::failpoint;
 use crate::seal::KeyError;
 
 mod args;
@@ -67,6 +68,10 @@ pub fn run(surroundings: Surroundings) -> ExitCode {
             return code;
         }
     };
+    if let Some(Err(error)) = surroundings.env.get(failpoint::VARIABLE).map(|point| failpoint::arm(point)) {
+        print::err(&format!("error: {error}"));
+        return ExitCode::from(CONFIG);
+    }
     crate::tasks::install_panic_hook();
     daemon::forbid_core_dumps();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

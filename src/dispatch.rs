@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, Time};
 use crate::config::{ChannelConfig, Config};
 use crate::control::{Control, Waker};
+use crate::failpoint::{self, Point};
 use crate::id::{Channel, OrgId};
 use crate::ledger::{Changes, Happening, Leased, Ledger, LedgerError, Notification, State, TimelineEntry};
 use crate::lookup::Lookup;
@@ -128,6 +129,7 @@ impl Dispatcher {
 
     /// Everything that can fail here is the store; the lease ends and the notification is offered again after a restart.
     async fn handle(&self, leased: Leased, stop: &CancellationToken) {
+        failpoint::at(Point::Leased);
         let id = leased.notification.id;
         let done = self.carry_out(&leased, stop).await;
         let notification = leased.notification.clone();

@@ -33,6 +33,7 @@ use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::config;
+use crate::failpoint::{self, Point};
 use crate::id::{DeliverySeq, SourceId};
 use crate::ledger::{Delivery, Health, Ledger, LedgerError};
 use crate::serve::{ClientAddress, Limits};
@@ -193,7 +194,10 @@ impl<J: Journal> Intake<J> {
         let word = outcome.as_ref().map_or_else(Refused::word, |_| "accepted");
         self.count(source.as_str(), word);
         match outcome {
-            Ok(_) => acknowledgement(),
+            Ok(_) => {
+                failpoint::at(Point::IntakeBeforeAnswer);
+                acknowledgement()
+            }
             Err(refused) => self.refuse(source, &refused).await,
         }
     }

@@ -33,6 +33,7 @@ pub mod seal;
 pub mod sink;
 
 pub mod call;
+pub mod failpoint;
 pub mod serve;
 pub mod tasks;
 

@@ -14,6 +14,7 @@ use crate::clock::{Clock, Time};
 use crate::config::{Config, Org};
 use crate::control::Waker;
 use crate::event::{self, Alias, Decoded, Event, Nobody, Refusal, Special};
+use crate::failpoint::{self, Point};
 use crate::id::{DeliverySeq, EventKey, KeyedHasher, Namespace, OrgId, SourceId};
 use crate::ledger::{
     Changes, Delivery, EventRecord, FindBy, Happening, Ledger, LedgerError, Quarantined, TimelineEntry,
@@ -127,9 +128,12 @@ impl Planner {
         draft.changes.advance(DeliverySeq(cursor.0 + 1), last);
         // The order is the promise: what the notifications will be joined by is durable before they are.
         if draft.vault_dirty {
+            failpoint::at(Point::PlanBeforeVaultSync);
             self.vault.sync().await?;
         }
+        failpoint::at(Point::PlanBeforeCommit);
         self.commit(draft.changes).await?;
+        failpoint::at(Point::PlanAfterCommit);
         self.metrics.journal_backlog.set(i64::try_from(self.backlog()).unwrap_or(i64::MAX));
         for alias in draft.woken {
             waker.wake(alias.hash).await?;

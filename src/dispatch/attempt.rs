@@ -5,6 +5,7 @@
 
 use crate::clock::Time;
 use crate::config::AmbiguousPolicy;
+use crate::failpoint::{self, Point};
 use crate::id::{Channel, ProviderId};
 use crate::ledger::{DeadReason, Happening, Hold, Notification, SentAs, State};
 use crate::message::Body;
@@ -45,7 +46,9 @@ impl Dispatcher {
             provider: ready.provider.clone(),
             template_version: ready.template_version.clone(),
         };
+        failpoint::at(Point::AttemptBeforeCommit);
         self.record(old, open.clone(), vec![line]).await?;
+        failpoint::at(Point::AttemptAfterCommit);
         let again = old.freed_by.as_ref() == Some(&ready.provider);
         let permit = if again { permit.of_one_refused_before() } else { permit };
         let outcome = self.providers.send(permit, &ready.message).await;
@@ -58,6 +61,7 @@ impl Dispatcher {
                 Err(error) if error.is_unreadable() => self.count_unreadable(old, &error),
                 Err(error) => return Err(error.into()),
             }
+            failpoint::at(Point::AddressSuppressed);
         }
         self.settle(&open, ready.channel, &ready.provider, outcome).await
     }
@@ -116,7 +120,9 @@ impl Dispatcher {
             _ => {}
         }
         new.state = state;
+        failpoint::at(Point::OutcomeBeforeCommit);
         self.record(open, new, lines).await?;
+        failpoint::at(Point::OutcomeAfterCommit);
         if word == "sent" {
             // After the record: what is sent must be known as sent, whatever happens next.
             self.mended(provider).await?;

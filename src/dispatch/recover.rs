@@ -3,6 +3,7 @@
 //! Promises: an attempt without outcome is ambiguous, visible as such, and handled by the channel's policy.
 //! Never: silence, in either direction.
 
+use crate::failpoint::{self, Point};
 use crate::ledger::{Hold, State};
 use crate::provider::Outcome;
 
@@ -15,6 +16,7 @@ impl Dispatcher {
             let Some(leased) = self.ledger.lease(id)? else { continue };
             let State::Attempting { channel, provider, .. } = leased.notification.state.clone() else { continue };
             tracing::warn!(notification.id = %id, provider.id = %provider, "attempt had no outcome when the process ended");
+            failpoint::at(Point::RecoveryBeforeCommit);
             let outcome = Outcome::Ambiguous { code: "process_ended".into() };
             self.settle(&leased.notification, channel, &provider, outcome).await?;
         }

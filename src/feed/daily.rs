@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Time};
 use crate::config::{Config, DailyFeed};
+use crate::failpoint::{self, Point};
 use crate::id::OrgId;
 use crate::ledger::{Changes, Ledger};
 
@@ -77,6 +78,7 @@ impl Daily {
         let mut done = self.done()?;
         for (date, orgs) in self.due(daily, now, &done) {
             self.write(daily, date, &orgs).await?;
+            failpoint::at(Point::DailyBeforeNote);
             done.extend(orgs.into_iter().map(|org| (org, date)));
             self.note(&done).await?;
             remove_old(&daily.dir, date, daily.keep);

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Time};
 use crate::config::{WebhookFeed, WebhookFeedError};
+use crate::failpoint::{self, Point};
 use crate::ledger::{Changes, Ledger, LedgerError, OutcomePlace, OutcomeRecord, OutcomeWord};
 use crate::provider::post::{NotTaken, Post};
 use crate::telemetry::Metrics;
@@ -124,12 +125,14 @@ impl Webhook {
                 tokio::task::yield_now().await;
                 continue;
             }
+            failpoint::at(Point::WebhookBeforePost);
             let posted = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 posted = self.post(&wanted) => posted?,
             };
             match posted {
                 Ok(()) => {
+                    failpoint::at(Point::WebhookAfterPost);
                     if failures > 0 {
                         tracing::info!(failures, "the webhook is taken again");
                     }

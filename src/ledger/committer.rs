@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::failpoint::{self, Point};
 use crate::id::DeliverySeq;
 
 use super::changes::{Note, Op, Prepared};
@@ -175,6 +176,9 @@ impl Committer {
         }
         let ops = std::mem::take(&mut batch.ops);
         let pulse = &self.shared.pulse;
+        if !batch.appends.is_empty() {
+            failpoint::at(Point::JournalBeforeWrite);
+        }
         pulse.begin();
         // A batch that failed may or may not be on disk: nothing may follow it.
         let done = match pulse.check() {
@@ -205,6 +209,9 @@ impl Committer {
     }
 
     fn landed(&self, batch: Batch) {
+        if !batch.appends.is_empty() {
+            failpoint::at(Point::JournalAfterSync);
+        }
         self.shared.places.landed(&batch.notes);
         for note in &batch.notes {
             if let Note::Cursor(seq) = note {

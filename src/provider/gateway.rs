@@ -17,6 +17,7 @@ use super::http::{self, ClientError};
 use super::{Outcome, Report, Verdict};
 use crate::clock::{Clock, Time};
 use crate::config;
+use crate::failpoint::{self, Point};
 use crate::id::NotificationId;
 use crate::message::Sms;
 
@@ -88,7 +89,10 @@ impl Gateway {
             Err(code) => return Verdict { outcome: Outcome::Misconfigured { code }, health: Health::Unknown },
         };
         let deadline = Instant::now() + self.timeout;
-        match timeout_at(deadline, self.client.execute(request)).await {
+        failpoint::at(Point::GatewayBeforeRequest);
+        let answered = timeout_at(deadline, self.client.execute(request)).await;
+        failpoint::at(Point::GatewayAfterRequest);
+        match answered {
             Ok(Ok(response)) => {
                 let answer = self.read(response, deadline).await;
                 self.rules.judge(&answer, values.to_digits())

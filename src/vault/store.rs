@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use super::record::{self, Link, Person};
 use super::{Contact, ContactId, VaultError};
 use crate::clock::Time;
+use crate::failpoint::{self, Point};
 use crate::id::{KeyedHash, KeyedHasher};
 use crate::seal::{Keyring, OpenError, Sealer};
 
@@ -213,9 +214,13 @@ impl Store {
         let file = File::options().write(true).open(dir.join("db"))?;
         let mut blobs = Blobs { dir: dir.join("blobs"), synced: BTreeSet::new() };
         Ok(move || {
+            failpoint::at(Point::VaultBeforeSync);
             db.flush()?;
+            failpoint::at(Point::VaultFlushed);
             blobs.sync()?;
-            file.sync_data()
+            file.sync_data()?;
+            failpoint::at(Point::VaultAfterSync);
+            Ok(())
         })
     }
 }

@@ -1,239 +1,154 @@
-//! `kill -9` of the real binary, again and again, under load.
+//! `kill -9` of the real binary, again and again, under load: at random moments, and at every named point of its code.
 //!
-//! Promises: what was acknowledged is told; what is told twice is on the timeline as ambiguous and has the same Message-ID.
+//! Promises: what was acknowledged is told; what is told twice is on the timeline as ambiguous and has the same Message-ID; timelines,
+//! counts and reports agree with a book that the relay never sees; each named point was reached, or the test fails.
 //! Never: a kill at a moment that was chosen to be kind.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+mod agree;
+mod book;
+mod campaign;
+mod load;
+mod peace;
+mod senders;
+mod told;
 
-use sealpost::sink::sms::{SmsScript, SmsSink};
-use sealpost::sink::smtp::{Act, Phase, SmtpScript};
-use serde_json::Value;
-use tokio::task::JoinSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use crate::doors::{self, Door, Shows};
+use anyhow::Context;
+use sealpost::failpoint::{self, Point};
+
 use crate::process::Installation;
-use crate::support::{PATIENCE, Setup, breath, customer_added};
+use crate::support::Setup;
+use campaign::campaign;
 
-const ROUNDS: usize = 20;
-/// Webhooks at once.
-const SENDERS: usize = 6;
-/// One for each event, so that a mail is known by its recipient.
-const PEOPLE: u32 = 4_000;
+const TEMPLATE: &str = "welcome";
+/// Kills in the test: one at each point, the rest at random.
+const KILLS: usize = 51;
+/// Kills of one installation in a soak, and of all.
+const SOAK_KILLS: (usize, usize) = (125, 500);
+/// Deliveries of a round, and a few more by the one sender that goes on.
+const ROUND: usize = 64;
 
-/// Events by number: which were acknowledged, and which must be delivered again because nobody knows.
-#[derive(Default)]
-struct Sent {
-    next: AtomicU32,
-    acknowledged: Mutex<BTreeSet<u32>>,
-    unsure: Mutex<Vec<u32>>,
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_a_kill_meets_every_acknowledged_event_leads_to_exactly_its_messages() {
+    let seed = seed();
+    campaign(seed, KILLS).await.with_context(|| format!("seed {seed}")).unwrap_or_else(|error| panic!("{error:?}"));
 }
 
-fn event_id(n: u32) -> String {
-    format!("crash-{n}")
-}
-
-fn people() -> String {
-    let mut csv = String::from("customer_id,external_id,first_name,last_name,email,mobile\n");
-    for n in 0..PEOPLE {
-        let customer = 900_000 + n;
-        csv.push_str(&format!(
-            "{customer},EXT{n:04},Givenname{n},Familyname{n},person{n}@example.com,+9199000{n:05}\n"
-        ));
+/// `just soak`: the same, for as many kills as `SEALPOST_SOAK_KILLS` says.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes a quarter of an hour: `just soak`"]
+async fn soak_kills() {
+    let (each, all) = (SOAK_KILLS.0, from_environment("SEALPOST_SOAK_KILLS").unwrap_or(SOAK_KILLS.1 as u64));
+    let all = usize::try_from(all).expect("a number of kills");
+    let first = seed();
+    for (seed, done) in (first..).zip((0..all).step_by(each)) {
+        let ran = campaign(seed, each.min(all - done).max(Point::ALL.len())).await;
+        ran.with_context(|| format!("seed {seed}")).unwrap_or_else(|error| panic!("{error:?}"));
     }
-    csv
 }
 
-/// Delivers as Capillary does: what was not acknowledged comes again, under the same id.
-async fn sender(door: Door, sent: Arc<Sent>, count: Arc<AtomicUsize>) {
-    loop {
-        let again = sent.unsure.lock().expect("nobody panics").pop();
-        let n = again.unwrap_or_else(|| sent.next.fetch_add(1, Ordering::SeqCst));
-        assert!(n < PEOPLE, "more events than people");
-        let body = customer_added(&event_id(n), n).to_string();
-        let shows = if n.is_multiple_of(2) { Shows::Signature } else { Shows::Key };
-        match door.deliver(shows, body.as_bytes()).await {
-            Ok((200, _)) => {
-                sent.acknowledged.lock().expect("nobody panics").insert(n);
-                count.fetch_add(1, Ordering::SeqCst);
-            }
-            _ => {
-                sent.unsure.lock().expect("nobody panics").push(n);
-                return;
-            }
-        }
-    }
+#[tokio::test]
+async fn a_point_that_nobody_knows_is_refused_with_those_that_are_known() {
+    let mut relay = Installation::new(Setup::default()).await;
+    relay.launch(&[(failpoint::VARIABLE, "journal")]);
+    let ended = relay.ready_or_ended().await.expect("it does not start");
+    assert_eq!(ended.code(), Some(78));
+    let said = std::fs::read_to_string(relay.log()).unwrap();
+    assert!(Point::ALL.iter().all(|point| said.contains(point.name())), "{said}");
 }
 
 /// Chance, or the seed of a run that failed.
-#[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a failed run is repeated by its printed seed")]
 fn seed() -> u64 {
-    let given = std::env::var("SEALPOST_TEST_SEED").ok().and_then(|text| text.parse().ok());
-    let seed = given.unwrap_or_else(|| fastrand::u64(..));
-    println!("SEALPOST_TEST_SEED={seed}");
+    let seed = from_environment("SEALPOST_TEST_SEED").unwrap_or_else(|| fastrand::u64(..1 << 48));
+    say(&format!("SEALPOST_TEST_SEED={seed}"));
     seed
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_was_acknowledged_is_lost_and_nothing_is_silently_told_twice() {
-    let seed = seed();
-    let mut chance = fastrand::Rng::with_seed(seed);
-    // A server that takes its time, so that many kills meet a mail between its dot and its answer.
-    let smtp = SmtpScript::new().at(Phase::Dot, Act::After(Duration::from_millis(5), Box::new(Act::Usual)));
-    let receiver = SmsSink::start(SmsScript::new()).await.expect("a receiver of the webhook");
-    let elsewhere = tempfile::tempdir().expect("a temporary directory");
-    let toml = format!(
-        "{}[feed.webhook]\nurl = \"{}/hook\"\nsecret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n",
-        doors::toml(elsewhere.path()),
-        receiver.url()
-    );
-    let setup = Setup { smtp, retry: Some((ROUNDS, "200ms")), toml, ..Setup::default() };
-    let mut relay = Installation::new(setup).await;
-    std::fs::write(relay.dir.path().join("people.csv"), people()).expect("a file can be written");
-    relay.must(&["vault", "import", "people.csv"]);
-    let door = Door::new(relay.intake);
-
-    let sent = Arc::new(Sent::default());
-    for round in 0..ROUNDS {
-        relay.start().await;
-        let count = Arc::new(AtomicUsize::new(0));
-        let wanted = chance.usize(1..60);
-        let mut senders = JoinSet::new();
-        for _ in 0..SENDERS {
-            senders.spawn(sender(door.clone(), sent.clone(), count.clone()));
-        }
-        let mails_before = relay.smtp.reached(Phase::Dot);
-        let reached = async {
-            // Every other kill comes while a mail is between its dot and its answer; the others come whenever they come.
-            let too_early = || round % 2 == 1 && relay.smtp.reached(Phase::Dot) == mails_before;
-            while count.load(Ordering::SeqCst) < wanted || too_early() {
-                tokio::task::yield_now().await;
-            }
-        };
-        let waited = tokio::time::timeout(PATIENCE, reached).await;
-        assert!(waited.is_ok(), "round {round}: {wanted} acknowledgements never came (seed {seed})");
-        relay.kill();
-        while let Some(ended) = senders.join_next().await {
-            ended.expect("a sender ends with its connection");
-        }
-    }
-
-    relay.start().await;
-    let acknowledged = sent.acknowledged.lock().expect("nobody panics").clone();
-    assert!(acknowledged.len() >= ROUNDS, "only {} events were acknowledged", acknowledged.len());
-    let mut timelines = BTreeMap::new();
-    for n in &acknowledged {
-        timelines.insert(*n, relay.settled(&event_id(*n)).await);
-    }
-    quiet(&relay).await;
-    let told = told(&receiver, &relay).await;
-    let ended = relay.terminate().await;
-    assert_eq!(ended.code(), Some(0), "SIGTERM ends the daemon in order (seed {seed})");
-
-    let mails = mails(&relay);
-    let texts = texts(&relay);
-    let mut doubtful = 0;
-    for (n, found) in &timelines {
-        let all = found["notifications"].as_array().expect("a timeline lists notifications");
-        assert_eq!(all.len(), 2, "one mail and one text are planned for {n}, once (seed {seed}): {found:#}");
-        for notification in all {
-            let id = notification["id"].as_str().expect("an id is text");
-            let is_mail = notification["channels"][0] == "email";
-            let copies = if is_mail { mails.get(n) } else { texts.get(n) }.cloned().unwrap_or_default();
-            assert!(copies.iter().all(|copy| copy == id), "{n}: {copies:?}, not {id} (seed {seed})");
-            let ambiguous = is_ambiguous(found, id);
-            doubtful += usize::from(ambiguous);
-            assert!(copies.len() <= 1 || (ambiguous && is_mail), "{n}: told twice in silence (seed {seed}): {found:#}");
-            // A text that may have gone is held for a person: that it is missing is no secret.
-            let held = !is_mail && ambiguous && notification["reason"] == "ambiguous_hold";
-            assert!(!copies.is_empty() || held, "{n} was acknowledged and never told (seed {seed}): {found:#}");
-            let outcome = if held { "ambiguous" } else { "sent" };
-            assert!(told.contains(&(id.to_owned(), outcome.to_owned())), "{n}: the webhook never told (seed {seed})");
-            assert!(notification["state"] == "sent" || held, "{n} (seed {seed}): {found:#}");
-        }
-    }
-    let delivered = sent.next.load(Ordering::SeqCst);
-    assert!(mails.keys().chain(texts.keys()).all(|n| *n < delivered), "a message to somebody without an event");
-    assert!(doubtful > 0, "no kill met a message on its way: the test proves nothing (seed {seed})");
+#[expect(clippy::disallowed_methods, reason = "a test has no main to be given its environment by")]
+fn from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
-/// Every outcome that the webhook told, once it has told all: notification and word. What is new comes in the order of its numbers.
-async fn told(receiver: &SmsSink, relay: &Installation) -> BTreeSet<(String, String)> {
-    let looks = async {
-        loop {
-            let (_, metrics) = relay.ask("GET", "/metrics", None).await;
-            if metrics.lines().any(|line| line == "sealpost_webhook_backlog 0") {
-                return;
-            }
-            breath().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, looks).await.expect("the webhook tells everything");
-    let (mut last, mut told) = (0, BTreeMap::new());
-    for post in receiver.messages() {
-        let body: Value = serde_json::from_slice(&post.body).expect("a post is JSON");
-        for outcome in body["data"]["outcomes"].as_array().expect("outcomes").clone() {
-            let number = outcome["number"].as_u64().expect("a number");
-            let text = |name: &str| outcome[name].as_str().expect("a text").to_owned();
-            let what = (text("notification"), text("outcome"));
-            match told.get(&number) {
-                Some(before) => assert_eq!(before, &what, "a repeated number is the same outcome"),
-                None => {
-                    assert!(number > last, "{number} after {last}: something overtook it");
-                    last = number;
-                    told.insert(number, what);
-                }
+#[expect(clippy::print_stdout, reason = "what was seen, for whoever runs it by hand or looks at a failure")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+/// The one template that is used here, as it ships but for its brake: whoever drives on ends at it, as an accident would.
+fn templates(dir: &Path) -> PathBuf {
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).expect("a folder can be made");
+        for entry in fs::read_dir(from).expect("templates ship").map(|entry| entry.expect("a folder can be read")) {
+            let (path, copied) = (entry.path(), to.join(entry.file_name()));
+            match path.is_dir() {
+                true => copy(&path, &copied),
+                false => _ = fs::copy(path, copied).expect("a file can be copied"),
             }
         }
     }
-    told.into_values().collect()
+    let (shipped, own) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("templates"), dir.join("templates"));
+    for name in ["_layouts", "_partials", "_tables", TEMPLATE] {
+        copy(&shipped.join(name), &own.join(name));
+    }
+    let file = own.join(TEMPLATE).join("template.toml");
+    let toml = fs::read_to_string(&file).expect("a template has its file");
+    let braked = toml.lines().find(|line| line.starts_with("brake_per_hour")).expect("it has a brake");
+    fs::write(&file, toml.replace(braked, "brake_per_hour = 4000000000")).expect("a file can be written");
+    own
 }
 
-/// Waits until nothing but what is held for a person waits: also events that were kept and not acknowledged.
-async fn quiet(relay: &Installation) {
-    let looks = async {
-        loop {
-            let (_, text) = relay.ask("GET", "/v1/status", None).await;
-            let status: Value = serde_json::from_str(&text).expect("the daemon answers in JSON");
-            let planned = status["journal_head"] == status["planned"];
-            let waiting = status["waiting"].as_object().expect("counts by reason");
-            if planned && waiting.iter().all(|(reason, count)| reason == "ambiguous_hold" || *count == 0) {
-                return;
-            }
-            breath().await;
+/// How a life of the relay ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// By its own hand, the Nth time that it comes to this point.
+    At(Point, u32),
+    /// After so many acknowledgements.
+    After(usize),
+    /// The same, while a mail is between its dot and its answer.
+    BeforeAnswer(usize),
+}
+
+/// Every point once, then kills at random. A few points have their time.
+fn plan(kills: usize, chance: &mut fastrand::Rng) -> Vec<End> {
+    let is_early = |point: &Point| *point == Point::DailyBeforeNote;
+    let after_another = |point: &Point| *point == Point::RecoveryBeforeCommit;
+    let mut points: Vec<Point> = Point::ALL.iter().copied().filter(|p| !is_early(p) && !after_another(p)).collect();
+    chance.shuffle(&mut points);
+    // Only the first day of a new installation is over when it starts.
+    points.insert(0, Point::DailyBeforeNote);
+    let mut ends = Vec::new();
+    for point in points {
+        ends.push(End::At(point, chance.u32(1..=most(point))));
+        if point == Point::AttemptAfterCommit {
+            // What this leaves open is there to be recovered for sure.
+            ends.push(End::At(Point::RecoveryBeforeCommit, 1));
         }
-    };
-    tokio::time::timeout(PATIENCE, looks).await.expect("the relay comes to rest");
-}
-
-fn is_ambiguous(found: &Value, id: &str) -> bool {
-    let lines = found["timeline"].as_array().expect("a timeline has lines");
-    lines.iter().any(|line| line["notification"] == id && line["what"] == "ambiguous")
-}
-
-/// For each person the notification ids of the mails that arrived.
-fn mails(relay: &Installation) -> BTreeMap<u32, Vec<String>> {
-    let mut all: BTreeMap<u32, Vec<String>> = BTreeMap::new();
-    for mail in relay.smtp.mails() {
-        let person = mail.rcpt[0].strip_prefix("person").and_then(|rest| rest.strip_suffix("@example.com"));
-        let text = String::from_utf8_lossy(&mail.raw).into_owned();
-        let id = text.lines().find_map(|line| line.strip_prefix("Message-ID: <")?.strip_suffix("@mail.acme.example>"));
-        let person = person.and_then(|n| n.parse().ok()).expect("a mail goes to a person of this test");
-        all.entry(person).or_default().push(id.expect("a mail has our id").to_owned());
     }
-    all
+    while ends.len() < kills {
+        let wanted = chance.usize(1..ROUND);
+        let end = if chance.bool() { End::BeforeAnswer(wanted) } else { End::After(wanted) };
+        ends.insert(chance.usize(ends.len() / 2..=ends.len()), end);
+    }
+    // Nothing may stand between the two that belong together.
+    let at = |wanted| ends.iter().position(|end| matches!(end, End::At(point, _) if *point == wanted));
+    if let (Some(first), Some(second)) = (at(Point::AttemptAfterCommit), at(Point::RecoveryBeforeCommit)) {
+        let recovery = ends.remove(second);
+        ends.insert(first + 1, recovery);
+    }
+    ends
 }
 
-/// The same of texts.
-fn texts(relay: &Installation) -> BTreeMap<u32, Vec<String>> {
-    let mut all: BTreeMap<u32, Vec<String>> = BTreeMap::new();
-    for text in relay.sms.messages() {
-        let body: Value = serde_json::from_slice(&text.body).expect("the declared body is JSON");
-        let person = body["to"].as_str().and_then(|to| to.strip_prefix("+9199000")?.parse().ok());
-        let id = body["ref"].as_str().expect("a text has our id").to_owned();
-        all.entry(person.expect("a text goes to a person of this test")).or_default().push(id);
+/// What comes once in a life, or once in a while, is not waited for three times.
+fn most(point: Point) -> u32 {
+    match point {
+        Point::LedgerOpened | Point::VaultOpened | Point::Listening | Point::DailyBeforeNote => 1,
+        // A connection that stands carries a hundred mails.
+        Point::SmtpBeforeConnect | Point::SmtpConnected | Point::SmtpGreeted | Point::SmtpEhloAnswered => 1,
+        Point::AddressSuppressed | Point::WebhookBeforePost | Point::WebhookAfterPost => 1,
+        Point::JournalBeforeWrite | Point::JournalAfterSync | Point::PlanBeforeCommit | Point::PlanAfterCommit => 2,
+        Point::PlanBeforeVaultSync | Point::VaultBeforeSync | Point::VaultFlushed | Point::VaultAfterSync => 2,
+        _ => 8,
     }
-    all
 }

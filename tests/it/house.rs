@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Floors from the ground up; a room may use any lower floor.
 const FLOORS: &[&[&str]] = &[
-    &["id", "personal", "clock", "telemetry", "tasks", "serve", "call"],
+    &["id", "personal", "clock", "telemetry", "tasks", "serve", "call", "failpoint"],
     &["event", "seal", "message", "policy", "sink"],
     &["config"],
     &["rules", "ledger", "vault", "template", "provider"],

@@ -9,7 +9,7 @@
 //! * `fixtures`: every documented event through the real intake;
 //! * `outcomes`: every answer a provider can give;
 //! * `doors`: TLS and signatures, as a sender has them;
-//! * `crash`: `kill -9` of the real binary;
+//! * `crash`: `kill -9` of the real binary, at every named point and at random, against a book of its own;
 //! * `bench`: the bench itself, small;
 //! * `commands`: exit codes of the real binary;
 //! * `deploy`: documents, unit, image and manifests, held to the code;

@@ -104,24 +104,49 @@ impl Installation {
 
     /// Starts the daemon and waits until it takes events.
     pub async fn start(&mut self) {
+        self.launch(&[]);
+        if let Some(status) = self.ready_or_ended().await {
+            panic!("the daemon ended with {status}: {}", tail(&self.log()));
+        }
+    }
+
+    /// Starts the daemon with this in its environment, and waits for nothing.
+    pub fn launch(&mut self, environment: &[(&str, &str)]) {
         let log = || -> File {
             let opened = OpenOptions::new().create(true).append(true).open(self.log());
             opened.expect("a log can be opened")
         };
         let mut command = self.command(&["run"]);
-        command.stdin(Stdio::null()).stdout(log()).stderr(log());
+        command.envs(environment.iter().copied()).stdin(Stdio::null()).stdout(log()).stderr(log());
         self.child = Some(command.spawn().expect("the binary starts"));
+    }
+
+    /// Waits until the daemon takes events; how it ended, if it never did.
+    pub async fn ready_or_ended(&mut self) -> Option<ExitStatus> {
         let ready = async {
             while !matches!(support::ask(&self.socket(), "GET", "/readyz", None).await, Ok((200, _))) {
                 let child = self.child.as_mut().expect("just started");
                 if let Some(status) = child.try_wait().expect("a child can be asked") {
-                    panic!("the daemon ended with {status}: {}", tail(&self.dir.path().join("log")));
+                    self.child = None;
+                    return Some(status);
                 }
                 breath().await;
             }
+            None
         };
         let waited = tokio::time::timeout(PATIENCE, ready).await;
-        waited.unwrap_or_else(|_| panic!("the daemon never became ready: {}", tail(&self.log())));
+        waited.unwrap_or_else(|_| panic!("the daemon never became ready: {}", tail(&self.log())))
+    }
+
+    /// The daemon's process id.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the daemon runs").id()
+    }
+
+    /// SIGHUP.
+    pub fn tell_to_reload(&self) {
+        let pid = rustix::process::Pid::from_child(self.child.as_ref().expect("the daemon runs"));
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("a child can be told to reload");
     }
 
     /// `kill -9`.
@@ -143,7 +168,7 @@ impl Installation {
         self.ended().await
     }
 
-    /// Waits for the end of a daemon that was told to stop.
+    /// Waits for the end of a daemon that was told to stop, or that ends by itself.
     pub async fn ended(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("the daemon ran");
         let ended = async {

@@ -19,6 +19,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::reply::{MAX_LINE, Partial, Phase, Reply, broken};
+use crate::failpoint::{self, Point};
 use crate::provider::Verdict;
 
 /// The connection broke; `what` is a word for the outcome's code.
@@ -132,6 +133,11 @@ impl Connection {
     /// Writes a message that ends with its final dot. A failure says whether the dot may have gone.
     pub(super) async fn write_message(&mut self, data: &[u8], limit: Duration) -> Result<(), Break> {
         let socket = self.stream.socket();
+        if failpoint::comes(Point::SmtpBeforeDot) {
+            let _ = socket.write_all(&data[..data.len().saturating_sub(3)]).await;
+            let _ = socket.flush().await;
+            failpoint::die(Point::SmtpBeforeDot);
+        }
         let mut accepted = 0;
         let all = async {
             while accepted < data.len() {

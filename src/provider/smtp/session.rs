@@ -18,6 +18,7 @@ use super::connection::{Break, Connection};
 use super::reply::{Phase, Reply, broken, refusal};
 use super::{Server, Timeouts};
 use crate::config::SmtpTls;
+use crate::failpoint::{self, Point};
 use crate::message::mime::Mime;
 use crate::provider::breaker::Health;
 use crate::provider::{Outcome, Verdict};
@@ -73,14 +74,18 @@ impl Session {
     /// Connects, secures, authenticates.
     pub(super) async fn open(server: &Server) -> Result<Self, Verdict> {
         let timeouts = server.timeouts;
+        failpoint::at(Point::SmtpBeforeConnect);
         let opened = Connection::open(&server.host, server.port, server.stays_here(), timeouts.connect).await;
         let mut connection = opened.map_err(Verdict::from)?;
         if server.tls == SmtpTls::Implicit {
             connection = server.secure(connection).await?;
         }
+        failpoint::at(Point::SmtpConnected);
         let greeting = connection.reply(Phase::Greeting, timeouts.command).await?;
         expect(Phase::Greeting, &greeting, 220)?;
+        failpoint::at(Point::SmtpGreeted);
         let mut ehlo = hello(&mut connection, server).await?;
+        failpoint::at(Point::SmtpEhloAnswered);
         if server.tls == SmtpTls::StartTls {
             if ehlo.keyword("STARTTLS").is_none() {
                 return Err(Verdict::misconfigured("starttls_not_offered"));
@@ -163,8 +168,11 @@ impl Session {
             self.dirty = true;
             return Ok(verdict);
         }
+        failpoint::at(Point::SmtpDataAnswered);
         self.connection.write_message(data, self.timeouts.data).await?;
+        failpoint::at(Point::SmtpAfterDot);
         let reply = self.connection.reply(Phase::FinalDot, self.timeouts.data).await?;
+        failpoint::at(Point::SmtpDotAnswered);
         match reply.code {
             250 => Ok(Verdict::sent(reply.to_string(), reply.queue_id())),
             400..=599 if !reply.closes() => Ok(refusal(Phase::FinalDot, &reply)),
@@ -178,6 +186,7 @@ impl Session {
         self.begin(&all).await?;
         let mail = self.answer_to_mail().await?;
         let rcpt = self.connection.reply(Phase::Rcpt, self.timeouts.command).await?;
+        failpoint::at(Point::SmtpRcptAnswered);
         if rcpt.closes() {
             return Err(mail.unwrap_or_else(|| refusal(Phase::Rcpt, &rcpt)).into());
         }
@@ -216,6 +225,7 @@ impl Session {
             return Ok(Some(verdict));
         }
         let reply = ask(&mut self.connection, rcpt, Phase::Rcpt, limit).await?;
+        failpoint::at(Point::SmtpRcptAnswered);
         if reply.closes() {
             return Err(refusal(Phase::Rcpt, &reply).into());
         }
@@ -232,6 +242,7 @@ impl Session {
 
     async fn begin(&mut self, commands: &str) -> Result<(), Cut> {
         let written = self.connection.write(commands.as_bytes(), Phase::Mail, self.timeouts.command).await;
+        failpoint::at(Point::SmtpMailSent);
         written.map_err(|cut| Cut { verdict: cut.into(), unanswered: cut.is_closed() })
     }
 
