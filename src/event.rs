@@ -25,6 +25,7 @@ use crate::clock::Time;
 use crate::id::{EventKey, KeyedHash, KeyedHasher, Namespace, OrgId};
 use crate::personal::Personal;
 
+pub use names::is_no_identifier;
 pub use query::{SearchKind, Special};
 pub use record::{RecordError, SubjectRecord};
 

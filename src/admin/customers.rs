@@ -110,10 +110,18 @@ async fn write(
 struct LineResult {
     line: u64,
     result: LineEnd,
+    /// Identifiers that belonged to somebody else.
+    #[serde(skip_serializing_if = "is_zero")]
+    conflicts: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 #[derive(PartialEq, Serialize)]
@@ -199,7 +207,7 @@ impl Desk {
             match row {
                 Err(refused) => ends.push(LineResult::refused(refused.line, refused.fault)),
                 Ok(row) => {
-                    ends.push(LineResult { line: row.line, result: LineEnd::Stored, field: None, fault: None });
+                    ends.push(LineResult::of(row.line, LineEnd::Stored));
                     let contact = row.contact.unwrap_or_else(|| at_time(row.at));
                     put.push(PutRow { aliases: row.aliases, contact, dated: row.dated });
                 }
@@ -210,7 +218,10 @@ impl Desk {
         for (end, row) in taken.zip(&done.rows) {
             match row {
                 Ok(learned) if learned.erased => end.result = LineEnd::Erased,
-                Ok(_) => {}
+                Ok(learned) => {
+                    end.conflicts = learned.conflicts;
+                    self.note_conflicts(learned.conflicts);
+                }
                 Err(fault) => *end = LineResult::refused(end.line, fault.into()),
             }
         }
@@ -223,7 +234,11 @@ impl Desk {
 }
 
 impl LineResult {
+    fn of(line: u64, result: LineEnd) -> Self {
+        Self { line, result, conflicts: 0, field: None, fault: None }
+    }
+
     fn refused(line: u64, fault: Fault) -> Self {
-        Self { line, result: LineEnd::Refused, field: fault.field, fault: Some(fault.what) }
+        Self { field: fault.field, fault: Some(fault.what), ..Self::of(line, LineEnd::Refused) }
     }
 }

@@ -27,9 +27,11 @@ impl Vault {
     pub(super) fn who(&self, aliases: &[Alias]) -> Result<Resolution, VaultError> {
         let store = &self.0.store;
         let (unique, shared): (Vec<Alias>, Vec<Alias>) = aliases.iter().partition(|alias| alias.kind.is_unique());
-        for alias in &unique {
+        for (at, alias) in unique.iter().enumerate() {
+            // Whoever bears another id of a stronger kind has this one by an older fact, or by a mistake.
             if let Some(link) = store.link(alias.hash)?
                 && store.has_contact(link.id)?
+                && !self.is_somebody_else(link.id, &unique[..at])?
             {
                 return Ok(Resolution::Known(link.id));
             }

@@ -114,6 +114,25 @@ async fn a_dry_run_says_what_the_import_says_and_stores_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_identifier_of_somebody_else_is_told_by_line_and_in_the_summary() {
+    let relay = Installation::new(Setup::default()).await;
+    let text = "customer_id,external_id,first_name\n31,NULL,Anna\n32,NULL,Bob\n41,GUEST,Ina\n42,GUEST,Jon\n";
+    let file = write(relay.dir.path(), "people.csv", text);
+    let output = relay.run(&["vault", "import", &file, "--faults", "faults"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && said.contains("4 rows stored (1 repeat an identifier), 0 refused"), "{said}");
+    assert!(said.contains("; 5 aliases linked, 1 belonged to somebody else, "), "{said}");
+    let report = std::fs::read_to_string(relay.dir.path().join("faults")).expect("a fault file");
+    assert!(
+        report.contains("\"line\":5,\"row\":\"stored\"") && report.contains("belonged to somebody else"),
+        "{report}"
+    );
+    for (customer, name) in [(31, "Anna"), (32, "Bob"), (41, "Ina"), (42, "Jon")] {
+        assert!(relay.must(&["vault", "get", &format!("customer_id:{customer}")]).contains(name), "{customer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_number_finds_the_family_by_id_and_by_nothing_else() {
     let relay = Installation::new(Setup::default()).await;
     let text = "external_id,first_name,mobile,email\nGT1,Asha,+919812345678,home@example.in\n\

@@ -132,7 +132,7 @@ pub(crate) async fn import(client: &Client, args: &ImportArgs, by: &str) -> anyh
     let Tally { rows, refused, linked, conflicts, woken, erased, repeats } = run.tally.clone();
     let said = format!(
         "{rows} rows stored ({repeats} repeat an identifier), {refused} refused; {linked} aliases linked, {conflicts} \
-         pointed to somebody else before, {woken} waiting notifications woken; {erased} left out because the person was \
+         belonged to somebody else, {woken} waiting notifications woken; {erased} left out because the person was \
          erased"
     );
     run.finish(&said, "correct them and import the file again: rows that are stored already change nothing")
@@ -229,9 +229,16 @@ impl Run {
         self.tally.conflicts += count("conflicts");
         self.tally.woken += count("woken");
         self.tally.erased += count("erased");
+        let line_of = |row: &Value| {
+            let row = row.as_u64().and_then(|row| usize::try_from(row).ok());
+            row.and_then(|row| batch.lines.get(row)).copied().unwrap_or(0)
+        };
+        for row in done["contested"].as_array().into_iter().flatten() {
+            let what = "has an identifier that belonged to somebody else; the newer fact has it, the older one of the same time";
+            self.report.noticed(line_of(row), &Fault::row(what))?;
+        }
         for fault in faults {
-            let row = fault["row"].as_u64().and_then(|row| usize::try_from(row).ok());
-            let line = row.and_then(|row| batch.lines.get(row)).copied().unwrap_or(0);
+            let line = line_of(&fault["row"]);
             let field = fault["field"].as_str().map(str::to_owned);
             let what = fault["fault"].as_str().unwrap_or("was refused").to_owned();
             self.tally.refused += 1;

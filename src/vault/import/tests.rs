@@ -266,6 +266,21 @@ fn an_identifier_that_stands_twice_is_told_with_both_lines() {
 }
 
 #[test]
+fn a_placeholder_for_an_identifier_is_none_in_every_format() {
+    let rows = ["1 customer_id:31", "2 has no identifier"];
+    let csv = b"customer_id,external_id,first_name\n31,NULL,Anna\n-,n/a,Bob\n";
+    let json = b"{\"customer_id\":31,\"external_id\":\"NULL\",\"first_name\":\"Anna\"}\n\
+        {\"customer_id\":0,\"external_id\":[\"n/a\",\"\"],\"first_name\":\"Bob\"}\n";
+    for (text, first) in [(&csv[..], 2), (&json[..], 1)] {
+        let read = read(text, ImportKind::Contacts);
+        assert!(read[0].starts_with(&format!("{first}{} {{", &rows[0][1..])), "{read:?}");
+        assert_eq!(read[1], format!("line {}: has no identifier", first + 1));
+    }
+    let aliases = read(b"customer_id,external_id\n31,none\n", ImportKind::Aliases);
+    assert_eq!(aliases, ["line 2: has fewer than two identifiers"]);
+}
+
+#[test]
 fn a_contact_that_fits_no_record_is_refused_while_it_is_read() {
     let attributes: Vec<String> = (0..5).map(|n| format!("\"a{n}\":\"{}\"", "x".repeat(8_000))).collect();
     let line = format!("{{\"card\":1,\"attributes\":{{{}}}}}", attributes.join(","));
