@@ -361,6 +361,9 @@ impl Vault {
     fn names(&self, namespace: &Namespace, aliases: &[NamedAlias]) -> Result<Vec<Name>, VaultError> {
         let mut names: Vec<Name> = Vec::with_capacity(aliases.len());
         for named in aliases.iter().filter(|named| !is_no_identifier(named.kind, named.value.expose())) {
+            if named.value.expose().len() > contact::FIELD_LIMIT {
+                return Err(VaultError::Invalid { field: named.kind.as_str(), expected: "of at most 8192 bytes" });
+            }
             let alias = self.alias(namespace, named);
             if !names.iter().any(|name| name.alias == alias) {
                 names.push(Name { alias, raw: Some(Personal::new(named.value.expose().trim())) });

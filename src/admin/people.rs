@@ -278,7 +278,10 @@ impl Desk {
             None => match known.len() {
                 1 => known.into_iter().next().ok_or(AdminError::NotFound("namespace")),
                 0 => Err(AdminError::Invalid("no org is configured; add [org.<id>]".into())),
-                _ => Err(AdminError::Invalid("orgs use several namespaces; name one".into())),
+                _ => Err(AdminError::Invalid(format!(
+                    "orgs use several namespaces; name one of {}",
+                    known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+                ))),
             },
         }
     }

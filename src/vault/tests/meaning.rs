@@ -350,9 +350,14 @@ fn a_contact_that_cannot_be_used_is_refused_by_field_and_never_quoted() {
             "field `time_zone` is not an IANA time zone like Asia/Kolkata",
         ),
         (|c| c.locale = Some("canary!".into()), "field `locale` is not a language tag like en or ar-SA"),
+        (|c| c.last_name = Some(Personal::new("c".repeat(8_193))), "field `last_name` is not of at most 8192 bytes"),
         (
-            |c| c.last_name = Some(Personal::new("c".repeat(40_000))),
-            "contact would take 40053 bytes; at most 32723 fit",
+            |c| drop(c.attributes.insert("a".into(), Personal::new("c".repeat(8_193)))),
+            "field `attributes` is not of at most 8192 bytes",
+        ),
+        (
+            |c| c.attributes = (0..5).map(|n| (n.to_string(), Personal::new("c".repeat(8_000)))).collect(),
+            "contact would take 40088 bytes; at most 32723 fit",
         ),
     ];
     for (change, expected) in cases {
