@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::header;
@@ -26,6 +25,7 @@ use super::audit::{Action, Entry};
 use super::caller::Caller;
 use super::find::parse_alias;
 use super::people::{Changed, Deleted, How, Who};
+use super::read::Raw;
 use super::{AdminError, Answer, Desk};
 
 /// Most lines of one bulk call.
@@ -51,11 +51,11 @@ type Asked = Result<Query<Options>, QueryRejection>;
 
 type House = State<Arc<Desk>>;
 
-pub(super) async fn put(desk: House, caller: Caller, named: Named, asked: Asked, body: Bytes) -> Answer<Changed> {
+pub(super) async fn put(desk: House, caller: Caller, named: Named, asked: Asked, Raw(body): Raw) -> Answer<Changed> {
     write(desk, &caller, named, asked, &body, How::Replace).await
 }
 
-pub(super) async fn patch(desk: House, caller: Caller, named: Named, asked: Asked, body: Bytes) -> Answer<Changed> {
+pub(super) async fn patch(desk: House, caller: Caller, named: Named, asked: Asked, Raw(body): Raw) -> Answer<Changed> {
     write(desk, &caller, named, asked, &body, How::Patch).await
 }
 
@@ -137,7 +137,7 @@ pub(super) async fn bulk(
     State(desk): House,
     caller: Caller,
     asked: Asked,
-    body: Bytes,
+    Raw(body): Raw,
 ) -> Result<Response, AdminError> {
     let options = options(asked)?;
     let namespace = desk.namespace(options.namespace)?;
