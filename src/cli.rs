@@ -206,7 +206,7 @@ async fn ask(client: &Client, command: Command, by: &str) -> anyhow::Result<Said
         Command::Events(command) => match command {
             EventsCommand::Find(find) => {
                 let (what, value) = find.by();
-                support::find(client, what, value, by).await
+                support::find(client, what, value, find.namespace.as_deref(), by).await
             }
             EventsCommand::List { limit } => support::list_events(client, limit).await,
             EventsCommand::Show { key } => support::show_event(client, &key).await,
