@@ -196,12 +196,9 @@ async fn carry_out(args: Args, env: &BTreeMap<String, String>) -> anyhow::Result
     said?.print(format)
 }
 
-/// A marketer's laptop has no configuration; then the first org of the defaults' example stands in.
+/// The configuration that every other command would take; a marketer's laptop has none, and needs none.
 fn load_for_render(file: Option<&Path>, env: &BTreeMap<String, String>) -> anyhow::Result<Option<Arc<Config>>> {
-    match file {
-        Some(_) => load(file, env).map(Some),
-        None => Ok(None),
-    }
+    file_of(file, env).map(|file| load(Some(&file), env)).transpose()
 }
 
 async fn ask(client: &Client, command: Command, by: &str) -> anyhow::Result<Said> {
@@ -213,7 +210,7 @@ async fn ask(client: &Client, command: Command, by: &str) -> anyhow::Result<Said
         Command::Events(command) => match command {
             EventsCommand::Find(find) => {
                 let (what, value) = find.by();
-                support::find(client, what, value, by).await
+                support::find(client, what, value, find.namespace.as_deref(), by).await
             }
             EventsCommand::List { limit } => support::list_events(client, limit).await,
             EventsCommand::Show { key } => support::show_event(client, &key).await,

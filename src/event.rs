@@ -27,6 +27,7 @@ use crate::id::{EventKey, KeyedHash, KeyedHasher, Namespace, OrgId};
 use crate::personal::Personal;
 
 pub use ids::kept_id;
+pub use names::is_no_identifier;
 pub use query::{SearchKind, Special};
 pub use record::{RecordError, SubjectRecord};
 

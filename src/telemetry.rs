@@ -124,7 +124,7 @@ impl Metrics {
             journal_backlog: "Deliveries durable but not yet planned",
             provider_open: "1 while a provider's circuit breaker is open",
             brake_tripped: "Times a template's hourly brake tripped",
-            alias_conflicts: "Aliases that pointed to two people; the newer fact won",
+            alias_conflicts: "Identifiers that two people were said to have; the newer fact won",
             corrupt_records: "Stored records that could not be opened or read, by store",
             store_stuck: "1 while a store is poisoned or a commit is stuck",
             lookups: "People asked for at the brand's own directory, by what came of it",

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
-use crate::event::{Alias, AliasKind, Subject, alias_hash};
+use crate::event::{Alias, AliasKind, Subject, alias_hash, is_no_identifier};
 use crate::id::{Channel, KeyedHash, Namespace};
 use crate::personal::Personal;
 use crate::seal::Keyring;
@@ -37,7 +37,7 @@ mod store;
 use committer::Committer;
 use draft::{Committed, Counts, Draft};
 use known::KnownSets;
-use link::{Name, United};
+use link::{Name, Teller, United};
 use store::Store;
 
 pub use barred::{Edition, ListState};
@@ -114,7 +114,7 @@ pub struct Learned {
     pub woken: Vec<Alias>,
     /// New alias links made.
     pub linked: usize,
-    /// Aliases that pointed to somebody else; the newer fact won.
+    /// Identifiers that belonged to somebody else; the newer fact has them.
     pub conflicts: usize,
     /// True if anything was written: a [`Vault::sync`] is owed.
     pub dirty: bool,
@@ -215,7 +215,7 @@ impl Vault {
             self.0.known.insert(print);
             return Ok(Learned::default());
         }
-        self.change(|draft| link::unite(draft, namespace, names, at, false))
+        self.change(|draft| link::unite(draft, namespace, names, at, Teller::Event))
     }
 
     /// Follows a merge: the victim's aliases lead to the survivor from now on. The survivor's contact stays; if
@@ -367,7 +367,10 @@ impl Vault {
 
     fn names(&self, namespace: &Namespace, aliases: &[NamedAlias]) -> Result<Vec<Name>, VaultError> {
         let mut names: Vec<Name> = Vec::with_capacity(aliases.len());
-        for named in aliases.iter().filter(|named| !named.value.is_blank()) {
+        for named in aliases.iter().filter(|named| !is_no_identifier(named.kind, named.value.expose())) {
+            if named.value.expose().len() > contact::FIELD_LIMIT {
+                return Err(VaultError::Invalid { field: named.kind.as_str(), expected: "of at most 8192 bytes" });
+            }
             let alias = self.alias(namespace, named);
             if !names.iter().any(|name| name.alias == alias) {
                 names.push(Name { alias, raw: Some(Personal::new(named.value.expose().trim())) });

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::header;
@@ -26,6 +25,7 @@ use super::audit::{Action, Entry};
 use super::caller::Caller;
 use super::find::parse_alias;
 use super::people::{Changed, Deleted, How, Who};
+use super::read::Raw;
 use super::{AdminError, Answer, Desk};
 
 /// Most lines of one bulk call.
@@ -51,11 +51,11 @@ type Asked = Result<Query<Options>, QueryRejection>;
 
 type House = State<Arc<Desk>>;
 
-pub(super) async fn put(desk: House, caller: Caller, named: Named, asked: Asked, body: Bytes) -> Answer<Changed> {
+pub(super) async fn put(desk: House, caller: Caller, named: Named, asked: Asked, Raw(body): Raw) -> Answer<Changed> {
     write(desk, &caller, named, asked, &body, How::Replace).await
 }
 
-pub(super) async fn patch(desk: House, caller: Caller, named: Named, asked: Asked, body: Bytes) -> Answer<Changed> {
+pub(super) async fn patch(desk: House, caller: Caller, named: Named, asked: Asked, Raw(body): Raw) -> Answer<Changed> {
     write(desk, &caller, named, asked, &body, How::Patch).await
 }
 
@@ -110,10 +110,18 @@ async fn write(
 struct LineResult {
     line: u64,
     result: LineEnd,
+    /// Identifiers that belonged to somebody else.
+    #[serde(skip_serializing_if = "is_zero")]
+    conflicts: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 #[derive(PartialEq, Serialize)]
@@ -129,7 +137,7 @@ pub(super) async fn bulk(
     State(desk): House,
     caller: Caller,
     asked: Asked,
-    body: Bytes,
+    Raw(body): Raw,
 ) -> Result<Response, AdminError> {
     let options = options(asked)?;
     let namespace = desk.namespace(options.namespace)?;
@@ -199,7 +207,7 @@ impl Desk {
             match row {
                 Err(refused) => ends.push(LineResult::refused(refused.line, refused.fault)),
                 Ok(row) => {
-                    ends.push(LineResult { line: row.line, result: LineEnd::Stored, field: None, fault: None });
+                    ends.push(LineResult::of(row.line, LineEnd::Stored));
                     let contact = row.contact.unwrap_or_else(|| at_time(row.at));
                     put.push(PutRow { aliases: row.aliases, contact, dated: row.dated });
                 }
@@ -210,7 +218,10 @@ impl Desk {
         for (end, row) in taken.zip(&done.rows) {
             match row {
                 Ok(learned) if learned.erased => end.result = LineEnd::Erased,
-                Ok(_) => {}
+                Ok(learned) => {
+                    end.conflicts = learned.conflicts;
+                    self.note_conflicts(learned.conflicts);
+                }
                 Err(fault) => *end = LineResult::refused(end.line, fault.into()),
             }
         }
@@ -223,7 +234,11 @@ impl Desk {
 }
 
 impl LineResult {
+    fn of(line: u64, result: LineEnd) -> Self {
+        Self { line, result, conflicts: 0, field: None, fault: None }
+    }
+
     fn refused(line: u64, fault: Fault) -> Self {
-        Self { line, result: LineEnd::Refused, field: fault.field, fault: Some(fault.what) }
+        Self { field: fault.field, fault: Some(fault.what), ..Self::of(line, LineEnd::Refused) }
     }
 }

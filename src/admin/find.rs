@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Access;
 use crate::event::{AliasKind, alias_hash, kept_id};
-use crate::id::{EventKey, IdError, NotificationId};
+use crate::id::{EventKey, IdError, Namespace, NotificationId};
 use crate::ledger::FindBy;
 
 use super::audit::{Action, Entry};
@@ -52,6 +52,9 @@ pub(super) enum By {
 pub(super) struct Search {
     by: By,
     value: String,
+    /// Whose customer, where several brands have their own.
+    #[serde(default)]
+    namespace: Option<Namespace>,
     /// The name that whoever asks gives themselves.
     #[serde(default)]
     asker: String,
@@ -72,13 +75,13 @@ pub(super) async fn by_value(
 ) -> Answer<Found> {
     let value = search.value.trim();
     let Some(reach) = (search.by == By::Customer).then(|| parse_alias(value)).transpose()?.and_then(reach_of) else {
-        return desk.search(search.by, value).map(Json);
+        return desk.search(search.by, value, search.namespace).map(Json);
     };
     let needs = Route { access: Access::Pii, method: Method::POST, path: "/v1/events/find" };
     desk.permit(&caller, &needs).await?;
     let entry = Entry::new(Action::PeopleSearched, &caller, &search.asker).about("by", reach);
     let searching = async {
-        let found = desk.search(search.by, value)?;
+        let found = desk.search(search.by, value, search.namespace)?;
         let count = found.found.len();
         Ok((found, count))
     };
@@ -153,7 +156,7 @@ pub(super) async fn notification(State(desk): State<Arc<Desk>>, Path(id): Path<S
 }
 
 impl Desk {
-    fn search(&self, by: By, value: &str) -> Result<Found, AdminError> {
+    fn search(&self, by: By, value: &str, namespace: Option<Namespace>) -> Result<Found, AdminError> {
         let ledger = &self.house.ledger;
         let keys = match by {
             By::EventId => self.events_by_id(FindBy::EventId, value)?,
@@ -161,7 +164,7 @@ impl Desk {
             By::RefId => self.events_by_id(FindBy::RefId, value)?,
             By::Bill => ledger.find(FindBy::BillNumber, ledger.find_hash(FindBy::BillNumber, value), MOST + 1)?,
             By::Coupon => ledger.find(FindBy::CouponCode, ledger.find_hash(FindBy::CouponCode, value), MOST + 1)?,
-            By::Customer => self.events_of(value)?,
+            By::Customer => self.events_of(value, namespace)?,
             By::Notification => {
                 let id: NotificationId = value.parse().map_err(|e| not_an_id(&e))?;
                 ledger.notification(id)?.map(|n| n.event).into_iter().collect()
@@ -187,17 +190,11 @@ impl Desk {
         }))
     }
 
-    /// Events of a person, in every namespace that an org uses.
-    fn events_of(&self, alias: &str) -> Result<Vec<EventKey>, AdminError> {
+    /// Events of a person. One identifier may be two people of two brands, so with several the brand is named.
+    fn events_of(&self, alias: &str, namespace: Option<Namespace>) -> Result<Vec<EventKey>, AdminError> {
         let (kind, value) = parse_alias(alias)?;
-        let namespaces: std::collections::BTreeSet<_> =
-            self.house.config.orgs.values().map(|org| &org.namespace).collect();
-        let mut keys = Vec::new();
-        for namespace in namespaces {
-            let hash = alias_hash(&self.house.keys, namespace, kind, value);
-            keys.extend(self.house.ledger.find(FindBy::Subject, hash, MOST + 1)?);
-        }
-        Ok(keys)
+        let hash = alias_hash(&self.house.keys, &self.namespace(namespace)?, kind, value);
+        Ok(self.house.ledger.find(FindBy::Subject, hash, MOST + 1)?)
     }
 }
 

@@ -75,6 +75,9 @@ pub(super) struct Changed {
     rows: usize,
     linked: usize,
     conflicts: usize,
+    /// Rows with an identifier that belonged to somebody else, by their position in the request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    contested: Vec<usize>,
     woken: usize,
     /// Left out, because the person was erased at that time or later.
     erased: usize,
@@ -87,9 +90,12 @@ impl Changed {
         Self { rows, ..Self::default() }
     }
 
-    fn count(&mut self, learned: &Learned) {
+    fn count(&mut self, row: usize, learned: &Learned) {
         self.linked += learned.linked;
         self.conflicts += learned.conflicts;
+        if learned.conflicts > 0 {
+            self.contested.push(row);
+        }
         self.erased += usize::from(learned.erased);
     }
 }
@@ -272,7 +278,10 @@ impl Desk {
             None => match known.len() {
                 1 => known.into_iter().next().ok_or(AdminError::NotFound("namespace")),
                 0 => Err(AdminError::Invalid("no org is configured; add [org.<id>]".into())),
-                _ => Err(AdminError::Invalid("orgs use several namespaces; name one".into())),
+                _ => Err(AdminError::Invalid(format!(
+                    "orgs use several namespaces; name one of {}",
+                    known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+                ))),
             },
         }
     }
@@ -369,15 +378,22 @@ impl Desk {
         let done = self.house.vault.put_many(namespace, &put, how.into())?;
         for (end, row) in done.rows.iter().zip(places) {
             match end {
-                Ok(learned) => changed.count(learned),
+                Ok(learned) => changed.count(row, learned),
                 Err(fault) => changed.faults.push(RowRefused::new(row, Fault::from(fault))),
             }
         }
+        self.note_conflicts(changed.conflicts);
         self.wake(done.woken, done.dirty, changed).await
     }
 
+    /// Counts identifiers that belonged to somebody else.
+    pub(super) fn note_conflicts(&self, conflicts: usize) {
+        self.house.metrics.alias_conflicts.inc_by(conflicts as u64);
+    }
+
     pub(super) async fn settle(&self, learned: Learned, mut changed: Changed) -> Result<Changed, AdminError> {
-        changed.count(&learned);
+        changed.count(0, &learned);
+        self.note_conflicts(learned.conflicts);
         self.wake(learned.woken, learned.dirty, changed).await
     }
 

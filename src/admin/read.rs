@@ -59,6 +59,9 @@ const FIELDS: &[&str] = &[
 /// A JSON body; an empty one says nothing, as `{}` does.
 pub(super) struct Read<T>(pub(super) T);
 
+/// A body as it came, for who reads it piece by piece.
+pub(super) struct Raw(pub(super) Bytes);
+
 /// The words behind the `?` of an address.
 pub(super) struct Asked<T>(pub(super) T);
 
@@ -68,13 +71,19 @@ pub(super) struct Number(pub(super) u64);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Read<T> {
     type Rejection = AdminError;
     async fn from_request(request: Request, state: &S) -> Result<Self, AdminError> {
-        let body = Bytes::from_request(request, state).await.map_err(|rejection| {
-            match rejection.into_response().status() {
-                StatusCode::PAYLOAD_TOO_LARGE => AdminError::TooLarge,
-                _ => AdminError::Invalid("the body broke off before its end".into()),
-            }
-        })?;
+        let Raw(body) = Raw::from_request(request, state).await?;
         parse(if body.is_empty() { b"{}" } else { &body }).map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = AdminError;
+    async fn from_request(request: Request, state: &S) -> Result<Self, AdminError> {
+        let body = Bytes::from_request(request, state).await;
+        body.map(Self).map_err(|rejection| match rejection.into_response().status() {
+            StatusCode::PAYLOAD_TOO_LARGE => AdminError::TooLarge,
+            _ => AdminError::Invalid("the body broke off before its end".into()),
+        })
     }
 }
 

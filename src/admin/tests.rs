@@ -246,6 +246,12 @@ async fn a_request_of_64_mib_is_read_and_a_byte_more_is_refused() {
     let (status, answer) = office.ask(Method::POST, "/v1/vault/import", padded((64 << 20) + 1)).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
     assert!(answer["error"].as_str().is_some_and(|e| e.contains("64 MiB")), "{answer}");
+    // Those that read the body as it comes answer the same.
+    for (method, path) in [(Method::PUT, "/v1/customers/card:1"), (Method::POST, "/v1/customers:bulk")] {
+        let (status, answer) = office.ask(method, path, padded((64 << 20) + 1)).await;
+        assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{path}");
+        assert!(answer["error"].as_str().is_some_and(|e| e.contains("64 MiB")), "{path}: {answer}");
+    }
 }
 
 #[test]
@@ -257,7 +263,7 @@ fn every_request_is_read_by_an_extractor_that_repeats_nothing() {
             continue;
         }
         let code = std::fs::read_to_string(&path).expect("source is text");
-        for theirs in ["): Json<", "): Query<", "): Path<u", "): Form<"] {
+        for theirs in ["): Json<", "): Query<", "): Path<u", "): Form<", ": Bytes"] {
             assert!(!code.contains(theirs), "{}: {theirs} quotes what was typed", path.display());
         }
     }

@@ -1,7 +1,7 @@
 //! What the admin API shows of the ledger's records.
 //!
 //! Promises: ids, names, codes, times and counts. Raw customer ids stay in the sealed records.
-//! Never: a field of a `Subject` but its kinds.
+//! Never: a field of a `Subject` but its kinds; a reference id, which Capillary often makes of the customer's id: it is searched by, not shown.
 
 use serde::Serialize;
 
@@ -17,7 +17,6 @@ pub(super) struct EventView {
     name: String,
     event_id: Option<String>,
     request_id: Option<String>,
-    ref_id: Option<String>,
     org: OrgId,
     source: SourceId,
     shape: Shape,
@@ -36,7 +35,6 @@ impl From<&EventRecord> for EventView {
             name: event.name.clone(),
             event_id: event.event_id.clone(),
             request_id: event.request_id.clone(),
-            ref_id: event.ref_id.clone(),
             org: event.org,
             source: record.source.clone(),
             shape: event.shape,

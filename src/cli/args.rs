@@ -325,7 +325,7 @@ pub(super) enum EventsCommand {
 }
 
 #[derive(ClapArgs)]
-#[group(required = true, multiple = false)]
+#[group(id = "any_id", required = true, multiple = false, args = ["event_id", "request_id", "ref_id", "bill", "coupon", "customer", "notification"])]
 pub(super) struct Find {
     /// Capillary's event id
     #[arg(long, value_name = "ID")]
@@ -345,6 +345,9 @@ pub(super) struct Find {
     /// A customer, as external_id:GT0042
     #[arg(long, value_name = "KIND:VALUE")]
     customer: Option<String>,
+    /// Whose customer [default: the only namespace]
+    #[arg(long, requires = "customer")]
+    pub(super) namespace: Option<String>,
     /// A notification id, as in a Message-ID
     #[arg(long, value_name = "ID")]
     notification: Option<String>,

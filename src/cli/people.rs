@@ -5,9 +5,10 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use serde_json::{Value, json};
 
 use super::client::Client;
@@ -61,7 +62,8 @@ pub(crate) async fn find(
     let body = json!({ "namespace": namespace, "phone": phone, "email": email, "by": by });
     let found = client.post("/v1/vault/find", &body).await?;
     if found["people"].as_array().is_none_or(Vec::is_empty) {
-        let why = anyhow!("nobody is known by this; a number is given with its country code, as +919812345678");
+        let hint = phone.map_or("", |_| "; a number is given with its country code, as +919812345678");
+        let why = anyhow!("nobody is known by this{hint}");
         return Ok(Said::failed(found, why));
     }
     Ok(Said::new(found, found_text))
@@ -133,6 +135,18 @@ pub(crate) async fn stats(client: &Client) -> anyhow::Result<Said> {
             stats["contacts"], stats["aliases"], stats["bytes_on_disk"]
         )
     }))
+}
+
+/// Refuses to write over a file that is read or written for something else, by whatever name.
+fn refuse_same(read: &Path, option: &str, written: Option<&Path>) -> anyhow::Result<()> {
+    let id = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
+    let read_id = id(if read.as_os_str() == "-" { Path::new("/dev/stdin") } else { read });
+    match written {
+        Some(written) if read == written || (read_id.is_some() && id(written) == read_id) => {
+            bail!("{option} {} would be written over {}; name another file", written.display(), read.display())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn open(file: &Path) -> anyhow::Result<Box<dyn Read + Send>> {

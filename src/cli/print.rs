@@ -112,14 +112,13 @@ pub(crate) fn field<'a>(value: &'a Value, name: &str) -> &'a str {
 pub(crate) fn timeline(found: &Value) -> String {
     let event = &found["event"];
     let mut text = format!(
-        "event {}  {}  org {}  {}\n  event id {}  request {}  reference {}\n",
+        "event {}  {}  org {}  {}\n  event id {}  request {}\n",
         field(event, "key"),
         field(event, "name"),
         event["org"],
         field(event, "created_at"),
         field(event, "event_id"),
         field(event, "request_id"),
-        field(event, "ref_id"),
     );
     for line in found["timeline"].as_array().into_iter().flatten() {
         let about = line["notification"].as_str().map_or("", |id| &id[id.len().saturating_sub(6)..]);

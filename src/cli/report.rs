@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::feed::{self, Format};
 
 use super::client::Client;
-use super::print::{encoded, rows};
+use super::print::{self, encoded, rows};
 use super::said::Said;
 
 /// What can be reported.
@@ -56,9 +56,22 @@ pub(super) async fn report(client: &Client, command: ReportCommand, by: &str) ->
         }
         ReportCommand::Unreachable(asked) => {
             let address = format!("{}&by={}", asked.address("unreachable"), encoded(by));
-            asked.say(client.get(&address).await?, feed::UNREACHABLE_COLUMNS, 0o600)
+            let answer = client.get(&address).await?;
+            left_out(&answer).iter().for_each(|line| print::err(line));
+            asked.say(answer, feed::UNREACHABLE_COLUMNS, 0o600)
         }
     }
+}
+
+/// Who is not on a list of people: on standard error, because the list is read by a program.
+fn left_out(answer: &Value) -> Vec<String> {
+    let unnamed = answer["unnamed"].as_u64().filter(|count| *count > 0);
+    let unnamed = unnamed.map(|count| {
+        format!("note: {count} more could not be reached of whom no id is known; see `dead-letters list`")
+    });
+    let more =
+        (answer["more"] == true).then(|| "note: the day has more than were looked at; the list was cut".to_owned());
+    unnamed.into_iter().chain(more).collect()
 }
 
 impl Table {
@@ -77,5 +90,18 @@ impl Table {
         let count = rows(&answer["rows"]).len();
         let said = format!("{count} {} in {path}", if count == 1 { "row" } else { "rows" });
         Ok(Said::new(answer, |_| said))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn whoever_is_not_on_the_list_is_told_of() {
+        assert_eq!(left_out(&json!({"rows": [], "unnamed": 0, "more": false})), [""; 0]);
+        let said = left_out(&json!({"rows": [], "unnamed": 2, "more": true}));
+        assert!(said[0].starts_with("note: 2 more could not be reached") && said[1].contains("was cut"), "{said:?}");
     }
 }

@@ -61,8 +61,15 @@ impl Which {
 }
 
 /// `events find`
-pub(crate) async fn find(client: &Client, by: &str, value: &str, asker: &str) -> anyhow::Result<Said> {
-    let answer = client.post("/v1/events/find", &json!({ "by": by, "value": value, "asker": asker })).await?;
+pub(crate) async fn find(
+    client: &Client,
+    by: &str,
+    value: &str,
+    namespace: Option<&str>,
+    asker: &str,
+) -> anyhow::Result<Said> {
+    let search = json!({ "by": by, "value": value, "namespace": namespace, "asker": asker });
+    let answer = client.post("/v1/events/find", &search).await?;
     if rows(&answer["found"]).is_empty() {
         let why = anyhow!("no event is known by this {}", by.replace('_', " "));
         return Ok(Said::failed(answer, why));

@@ -49,6 +49,20 @@ fn the_grammar_of_the_command_line_holds_together() {
     Args::command().debug_assert();
 }
 
+#[test]
+fn render_and_explain_take_the_configuration_that_every_command_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("sealpost.toml");
+    std::fs::write(&file, "[templates]\ndir = \"/somewhere\"\n").unwrap();
+    let env = BTreeMap::from([("SEALPOST_CONFIG".to_owned(), file.display().to_string())]);
+    for (given, env) in [(Some(file.as_path()), &BTreeMap::new()), (None, &env)] {
+        let config = load_for_render(given, env).unwrap().expect("it is found");
+        assert_eq!(config.templates.dir.as_deref(), Some(Path::new("/somewhere")));
+    }
+    let missing = BTreeMap::from([("SEALPOST_CONFIG".to_owned(), dir.path().join("none").display().to_string())]);
+    assert!(load_for_render(None, &missing).is_err(), "a file that was named and is not there is a fault");
+}
+
 #[tokio::test]
 async fn the_status_is_one_screen() {
     let office = Office::open();

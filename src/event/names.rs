@@ -30,7 +30,7 @@ impl Gathered {
     /// Adds a value, unless it stands for none.
     pub(super) fn add(&mut self, kind: AliasKind, value: Option<&Value>) -> &mut Self {
         if let Some(text) = value.and_then(text_of)
-            && !(kind == AliasKind::CustomerId && is_no_id(&text))
+            && !is_no_identifier(kind, &text)
         {
             self.0.push((kind, text));
         }
@@ -151,11 +151,41 @@ pub(super) fn text_of(value: &Value) -> Option<String> {
     (!stands_for_none(&text)).then_some(text)
 }
 
-/// Blank, the word null, a scrubbed value (reference 5: erased people all get the same) or a masked one.
+/// Words for "none" that exports write where an identifier is missing, letters and digits only.
+const NO_VALUES: &[&str] = &[
+    "null",
+    "nil",
+    "none",
+    "na",
+    "nan",
+    "undefined",
+    "unknown",
+    "empty",
+    "blank",
+    "missing",
+    "notavailable",
+    "notapplicable",
+    "notset",
+    "notprovided",
+    "scrubbed",
+];
+
+/// True if the text names nobody: blank, signs or zeros only, a word for "none", a scrubbed value (reference 5: erased people
+/// all get the same) or a masked one. As an identifier it would make one person of everybody who has none.
+pub fn is_no_identifier(kind: AliasKind, text: &str) -> bool {
+    stands_for_none(text) || (kind == AliasKind::CustomerId && is_no_id(text.trim()))
+}
+
 fn stands_for_none(text: &str) -> bool {
-    text.is_empty()
-        || ["null", "undefined", "scrubbed"].iter().any(|word| text.eq_ignore_ascii_case(word))
-        || text.contains("***")
+    let text = text.trim();
+    if text.contains("***") || !text.contains(char::is_alphanumeric) || matches!(text, "-1" | "\\N") {
+        return true;
+    }
+    // Longer than any of the words with signs around it.
+    text.len() <= 24 && {
+        let plain = plain(text);
+        plain.bytes().all(|byte| byte == b'0') || NO_VALUES.contains(&plain.as_str())
+    }
 }
 
 /// Capillary writes -1 and 0 where there is no entity (`enteredBy.id: -1`).
@@ -181,13 +211,55 @@ mod tests {
             (json!(""), None),
             (json!("98*****10"), None),
             (json!("SCRUBBED"), None),
-            (json!("N/A"), Some("N/A")),
+            (json!("N/A"), None),
             (json!(true), None),
             (json!(["x"]), None),
         ];
         for (value, expected) in cases {
             assert_eq!(text_of(&value).as_deref(), expected, "{value}");
         }
+    }
+
+    #[test]
+    fn a_placeholder_is_no_identifier_of_any_kind() {
+        let none = [
+            "",
+            " ",
+            "NULL",
+            "null",
+            "(null)",
+            "N/A",
+            "n.a.",
+            "#N/A",
+            "NA",
+            "NaN",
+            "none",
+            "Nil",
+            "undefined",
+            "Unknown",
+            "empty",
+            "<blank>",
+            "-",
+            "--",
+            ".",
+            "?",
+            "0",
+            "000",
+            "0.0",
+            "0000000000",
+            "-1",
+            "\\N",
+            "Not available",
+            "98*****10",
+        ];
+        for text in none {
+            assert!(is_no_identifier(AliasKind::ExternalId, text), "{text:?}");
+            assert!(is_no_identifier(AliasKind::Card, text), "{text:?}");
+        }
+        for text in ["7", "0042", "GT0042", "NA7", "nancy", "none-1", "1-0", "n", "आशा", "0x0"] {
+            assert!(!is_no_identifier(AliasKind::ExternalId, text), "{text:?}");
+        }
+        assert!(is_no_identifier(AliasKind::CustomerId, " -7 ") && !is_no_identifier(AliasKind::ExternalId, "-7"));
     }
 
     #[test]

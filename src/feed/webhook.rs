@@ -3,7 +3,7 @@
 //! Promises: at least once and in the order of the log, from a place that the ledger keeps: a stop, a crash or a receiver that is down
 //! for days loses nothing that the ledger still has; one batch in memory; signed as Standard Webhooks ask for
 //! (github.com/standard-webhooks/standard-webhooks); a receiver that is stuck slows nothing but this task.
-//! Never: a person, not even by hash; the receiver's answer in a log.
+//! Never: a person, not even by hash or inside a reference id; the receiver's answer in a log.
 
 use std::time::Duration;
 
@@ -48,7 +48,6 @@ struct Told<'o> {
     notification: String,
     event_id: Option<String>,
     request_id: Option<String>,
-    reference_id: Option<String>,
     event_name: Option<String>,
     org: crate::id::OrgId,
     template: &'o crate::id::TemplateId,
@@ -186,14 +185,13 @@ impl Webhook {
 
     fn told<'o>(&self, place: OutcomePlace, outcome: &'o OutcomeRecord) -> Result<Told<'o>, LedgerError> {
         let event = self.ledger.event(outcome.event)?.map(|record| record.event);
-        let (event_id, request_id, reference_id, event_name) =
-            event.map_or((None, None, None, None), |e| (e.event_id, e.request_id, e.ref_id, Some(e.name)));
+        let (event_id, request_id, event_name) =
+            event.map_or((None, None, None), |e| (e.event_id, e.request_id, Some(e.name)));
         Ok(Told {
             number: place.number,
             notification: outcome.notification.to_string(),
             event_id,
             request_id,
-            reference_id,
             event_name,
             org: outcome.org,
             template: &outcome.template,

@@ -81,6 +81,8 @@ struct Tally {
     found: u64,
     refused: u64,
     unasked: u64,
+    /// Identifiers that belong to somebody else and stayed theirs.
+    conflicts: u64,
 }
 
 impl Asking {
@@ -200,6 +202,7 @@ impl Asking {
     async fn store(&self, rows: &[PutRow], tally: &mut Tally) -> Result<(), LookupFailed> {
         let put = self.vault.put_many(&self.namespace, rows, PutHow::Contact(PutMode::Replace))?;
         for end in &put.rows {
+            tally.conflicts += end.as_ref().map_or(0, |learned| learned.conflicts as u64);
             match end {
                 Ok(learned) if !learned.erased => tally.found += 1,
                 Ok(_) => {}
@@ -220,6 +223,11 @@ impl Asking {
         self.count("not_found", asked.saturating_sub(tally.found));
         self.count("refused", tally.refused);
         self.count("not_asked_for", tally.unasked);
+        if tally.conflicts > 0 {
+            self.metrics.alias_conflicts.inc_by(tally.conflicts);
+            tracing::warn!(vault.namespace = %self.namespace, identifiers = tally.conflicts,
+                "the directory gave identifiers that belong to somebody else; they were left where they are");
+        }
         if tally.refused + tally.unasked > 0 {
             tracing::warn!(vault.namespace = %self.namespace, rows.refused = tally.refused, rows.not_asked_for = tally.unasked,
                 "the directory gave rows that cannot be used; see docs/lookup.md for what a row may have");

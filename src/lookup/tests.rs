@@ -8,9 +8,12 @@ use serde_json::Value;
 use super::*;
 use crate::app::House;
 use crate::app::tests::{ORG, START, TestHouse, customer_added};
+use crate::event::AliasKind;
 use crate::id::Channel;
 use crate::ledger::State;
+use crate::personal::Personal;
 use crate::sink::sms::{Answer, SmsAct, SmsScript, SmsSink};
+use crate::vault::{Contact, NamedAlias, PutMode};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const AGAIN: Duration = Duration::from_secs(900);
@@ -281,4 +284,38 @@ async fn somebody_who_was_erased_is_not_asked_for_and_not_brought_back() {
     brand.told("after", 1).await;
     brand.run_until(|brand| brand.mail("after").reason() == Some("erased")).await;
     assert_eq!((brand.asked(), brand.customers()), (1, 0));
+}
+
+#[tokio::test]
+async fn an_answer_that_names_somebody_else_too_takes_nothing_from_them_and_gives_nobody_their_contact() {
+    let brand = Brand::open(
+        "",
+        Box::new(|asked| {
+            let wanted = asked.last().unwrap()["customers"].as_array().unwrap();
+            let of = |id: &str| wanted.iter().any(|ids| ids["customer_id"] == id);
+            let (mut one, mut two) = (person(1), person(2));
+            (one["card"], two["external_id"]) = ("1001".into(), "GT0001".into());
+            let rows = [(of("900001"), one), (of("900002"), two)];
+            answer(&rows.into_iter().filter(|(asked, _)| *asked).map(|(_, row)| row).collect::<Vec<_>>())
+        }),
+    )
+    .await;
+    let House { config, vault, clock, .. } = &brand.test.house;
+    let namespace = &config.orgs[&ORG].namespace;
+    let named = |kind, value: &str| NamedAlias { kind, value: Personal::new(value) };
+    let asha =
+        [named(AliasKind::CustomerId, "111"), named(AliasKind::ExternalId, "GT0001"), named(AliasKind::Card, "1001")];
+    let contact = Contact { first_name: Some(Personal::new("Asha")), updated_at: clock.now(), ..Contact::default() };
+    vault.put(namespace, &asha, contact, PutMode::Replace).unwrap();
+    clock.advance(Duration::from_secs(60));
+    brand.told("one", 1).await;
+    brand.run_until(|brand| brand.is_sent("one")).await;
+    brand.told("two", 2).await;
+    brand.run_until(|brand| brand.asked() == 2 && brand.test.house.metrics.alias_conflicts.get() > 1).await;
+    assert!(brand.waits("two"), "whose external id is another customer's is not written to");
+    let who = |kind: &str, value: &str| brand.test.who(kind, value);
+    assert!(who("card", "1001").is_some() && who("card", "1001") == who("customer_id", "111"));
+    assert!(who("external_id", "GT0001") == who("customer_id", "111"));
+    assert!(who("customer_id", "900001").is_some_and(|id| Some(id) != who("customer_id", "111")));
+    assert!(who("customer_id", "900002").is_none());
 }

@@ -32,8 +32,30 @@ impl Contact {
     }
 }
 
+/// Longest field, in bytes, at every door.
+pub(super) const FIELD_LIMIT: usize = 8 << 10;
+const SHORT: &str = "of at most 8192 bytes";
+
+/// Refuses fields that no import would take.
+fn measure(contact: &Contact) -> Result<(), VaultError> {
+    let named = [
+        ("first_name", &contact.first_name),
+        ("last_name", &contact.last_name),
+        ("email", &contact.email),
+        ("mobile", &contact.mobile),
+    ];
+    let texts = named.into_iter().filter_map(|(field, text)| Some((field, text.as_ref()?)));
+    for (field, text) in texts.chain(contact.attributes.values().map(|text| ("attributes", text))) {
+        if text.expose().len() > FIELD_LIMIT {
+            return Err(VaultError::Invalid { field, expected: SHORT });
+        }
+    }
+    Ok(())
+}
+
 /// Brings the fields into their stored form. Blank fields stay blank: in a patch they say "remove".
 pub(super) fn normalise(mut contact: Contact) -> Result<Contact, VaultError> {
+    measure(&contact)?;
     for name in [&mut contact.first_name, &mut contact.last_name].into_iter().flatten() {
         *name = Personal::new(name.expose().trim());
     }

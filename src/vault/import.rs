@@ -26,8 +26,8 @@ use column::{Column, Draft};
 use records::Found;
 use repeat::Repeats;
 
-/// Longest field, in bytes.
-const FIELD_LIMIT: usize = 8 << 10;
+use super::contact::FIELD_LIMIT;
+
 /// How far ahead a clock may be. A time beyond would win over every later change.
 const AHEAD: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
@@ -129,6 +129,10 @@ pub enum ImportError {
         "the first line is no header: none of its columns is known; put one on top, map it (HEADER=FIELD), or expected {expected}"
     )]
     NotAHeader { expected: &'static str },
+    #[error("no column is known to hold numbers; a header of phone, or --column HEADER")]
+    NoNumbers,
+    #[error("numbers are written without a country code; say which one: --country 91")]
+    NoCountry,
     #[error("column {position} `{header}` is not known; map it (HEADER=FIELD) or expected {expected}")]
     UnknownColumn { position: usize, header: String, expected: &'static str },
     #[error("column `{header}` stands there twice, or two columns mean the same")]
@@ -299,10 +303,14 @@ fn csv_row(draft: &mut Draft, rows: &records::Rows, columns: &[(String, Column)]
 }
 
 fn json_row(draft: &mut Draft, line: &[u8], map: &HeaderMap) -> Result<(), Fault> {
-    let value: Value =
-        serde_json::from_slice(line).map_err(|e| Fault::row(format!("is not JSON at column {}", e.column())))?;
-    let Value::Object(fields) = value else { return Err(Fault::row("is not a JSON object")) };
-    for (name, value) in &fields {
+    let Fields(fields) = serde_json::from_slice(line).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => Fault::row("is not a JSON object"),
+        _ => Fault::row(format!("is not JSON at column {}", error.column())),
+    })?;
+    for (at, (name, value)) in fields.iter().enumerate() {
+        if fields[..at].iter().any(|(before, _)| before == name) {
+            return Err(Fault::of(column::plain_name(name), "stands there twice"));
+        }
         if name == "attributes" {
             let Value::Object(attributes) = value else { return Err(Fault::of(name, "is not an object")) };
             for (attribute, value) in attributes {
@@ -316,6 +324,33 @@ fn json_row(draft: &mut Draft, line: &[u8], map: &HeaderMap) -> Result<(), Fault
     // The fields of an object have no order, and the first identifier decides who it is.
     draft.aliases.sort_by_key(|alias| alias.kind);
     Ok(())
+}
+
+/// The fields of an object as they stand there: a map would keep the last of two with one name, and say nothing.
+struct Fields(Vec<(String, Value)>);
+
+impl<'de> serde::Deserialize<'de> for Fields {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> serde::de::Visitor<'de> for Object {
+            type Value = Fields;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    // More names than fields there are, or columns a file may have.
+                    if fields.len() >= records::COLUMN_LIMIT {
+                        return Err(serde::de::Error::custom("too many fields"));
+                    }
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
 }
 
 fn json_field(draft: &mut Draft, name: &str, column: Option<Column>, value: &Value) -> Result<(), Fault> {

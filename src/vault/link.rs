@@ -1,12 +1,13 @@
 //! Who is who: linking, joining and merging people by their aliases.
 //!
 //! Promises: the same facts in another order lead a unique alias to the same contact wherever their times tell
-//! them apart; a contact is never left behind without a name that leads to it.
-//! Never: two people with contacts joined because one event mixed them up, while each has a name of its own.
+//! them apart; a contact is never left behind without a name that leads to it; what names somebody else already is counted.
+//! Never: two people with contacts joined because one event mixed them up, while each has a name of its own; two customer ids,
+//! or two external ids that were not told of one person, brought together by anything but a merge.
 
 use super::contact::address_aliases;
 use super::draft::Draft;
-use super::record::{Entry, Text};
+use super::record::{Entry, Link, Text};
 use super::store::Store;
 use super::{ContactId, VaultError};
 use crate::clock::Time;
@@ -29,6 +30,7 @@ pub(super) struct United {
     /// Whom the names lead to now; `None` if nothing was to be linked.
     pub(super) id: Option<ContactId>,
     pub(super) linked: usize,
+    /// Names that belonged to somebody else: the newer fact has them.
     pub(super) conflicts: usize,
     /// True if a name belongs to somebody erased at that time or later; then nothing is linked.
     pub(super) erased: bool,
@@ -52,26 +54,50 @@ pub(super) fn names_of(subject: &Subject) -> Vec<Name> {
     aliases.into_iter().map(|alias| Name { alias, raw: raw(alias.kind) }).collect()
 }
 
-/// Leads all names to one person. The first unique name that leads to a contact decides who that is.
+/// Who states a fact: it decides how much the fact may change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Teller {
+    /// An event, or a file of identifiers: one name alone says nothing.
+    Event,
+    /// The brand, of a contact; or a merge.
+    Brand,
+    /// The brand's directory, asked for somebody: it takes no name from anybody else.
+    Directory,
+}
+
+impl Teller {
+    fn moves(self, at: Time, link: Link) -> bool {
+        self != Self::Directory && at > link.at
+    }
+}
+
+/// Leads all names to one person: whom the first unique name leads to who can be meant.
 ///
-/// `lonely` says whether a single unknown name is worth a person of its own: it is if a contact or a merge
-/// follows, but an event that names somebody in one way only teaches nothing.
+/// Nobody is meant who bears another customer id or external id than the fact gives. Then it is about somebody else, and
+/// those names of it that belong to other people come along only if the fact is newer than what made them theirs.
 pub(super) fn unite(
     draft: &mut Draft<'_>,
     namespace: &Namespace,
     names: &[Name],
     at: Time,
-    lonely: bool,
+    teller: Teller,
 ) -> Result<United, VaultError> {
     let mut united = United::default();
-    let mut unknown = Vec::new();
-    let mut known = Vec::new();
+    let first = names.iter().find(|name| name.alias.kind.is_unique()).map(|name| name.alias);
+    let mut customer = None;
+    let (mut told, mut unknown, mut known) = (Vec::new(), Vec::new(), Vec::new());
     for name in names.iter().filter(|name| name.alias.kind.is_unique()) {
         // Even if it leads somewhere: a fact older than an erasure says nothing about who bears the name now.
         if draft.tombstone(name.alias.hash)?.is_some_and(|erased| erased >= at) {
             united.erased = true;
             continue;
         }
+        // One person has one customer id, whatever one fact says; two that became one come as a merge.
+        if name.alias.kind == AliasKind::CustomerId && *customer.get_or_insert(name.alias) != name.alias {
+            united.conflicts += 1;
+            continue;
+        }
+        told.push(name.alias);
         match draft.link(name.alias.hash)? {
             Some(link) => known.push((name, link)),
             None => unknown.push(name),
@@ -80,25 +106,20 @@ pub(super) fn unite(
 
     if united.erased {
         // Who bears the other names now is not for an old fact to say. Only the name that decides may be found.
-        let first = names.iter().find(|name| name.alias.kind.is_unique()).map(|name| name.alias);
         united.id = known.first().filter(|(name, _)| Some(name.alias) == first).map(|(_, link)| link.id);
         return Ok(united);
     }
-    let base = if known.is_empty() {
-        let shared = names.len() - names.iter().filter(|name| name.alias.kind.is_unique()).count();
-        if unknown.is_empty() || (!lonely && unknown.len() + shared < 2) {
-            return Ok(united);
-        }
-        draft.create(namespace.as_str())
-    } else {
-        let mut base = None;
-        for (_, link) in &known {
-            if draft.has_contact(link.id)? {
-                base = Some(link.id);
-                break;
+    let shared = names.iter().filter(|name| !name.alias.kind.is_unique()).count();
+    let base = match meant(draft, &told, &known)? {
+        Some(id) => id,
+        None => {
+            let gained = unknown.len() + known.iter().filter(|(_, link)| teller.moves(at, *link)).count();
+            if gained == 0 || (teller == Teller::Event && gained + shared < 2) {
+                united.conflicts += known.len();
+                return Ok(united);
             }
+            draft.create(namespace.as_str())
         }
-        base.unwrap_or(known[0].1.id)
     };
 
     for (name, link) in known {
@@ -106,12 +127,12 @@ pub(super) fn unite(
         if link.id == base || draft.link(name.alias.hash)?.is_none_or(|now| now.id == base) {
             continue;
         }
-        if !draft.has_contact(link.id)? {
+        if !draft.has_contact(link.id)? && fits(draft, link.id, &told)? && may_be_one(draft, link.id, base)? {
             join(draft, link.id, base, Keep::Own)?;
             continue;
         }
         united.conflicts += 1;
-        if at > link.at {
+        if teller.moves(at, link) {
             draft.attach(base, entry(name, at))?;
             let nameless = |aliases: &[Entry]| !aliases.iter().any(|e| e.kind.is_unique());
             if draft.person(link.id)?.is_some_and(|left| nameless(&left.aliases)) {
@@ -132,6 +153,48 @@ pub(super) fn unite(
     Ok(united)
 }
 
+/// Of those whom the names lead to and who can be meant: the first with a contact, else the first.
+fn meant(draft: &mut Draft<'_>, told: &[Alias], known: &[(&Name, Link)]) -> Result<Option<ContactId>, VaultError> {
+    let mut first = None;
+    for (_, link) in known {
+        if fits(draft, link.id, told)? {
+            if draft.has_contact(link.id)? {
+                return Ok(Some(link.id));
+            }
+            first = first.or(Some(link.id));
+        }
+    }
+    Ok(first)
+}
+
+/// True if the person can be the one of whom these names are told.
+fn fits(draft: &mut Draft<'_>, id: ContactId, told: &[Alias]) -> Result<bool, VaultError> {
+    Ok(!is_other(draft, id, told, AliasKind::CustomerId)? && !is_other(draft, id, told, AliasKind::ExternalId)?)
+}
+
+/// True if a name of this kind is told, and the person bears others of it only.
+fn is_other(draft: &mut Draft<'_>, id: ContactId, told: &[Alias], kind: AliasKind) -> Result<bool, VaultError> {
+    let Some(person) = draft.person(id)? else { return Ok(false) };
+    let borne = person.count_of(kind);
+    // Whoever was merged has several customer ids, and each brings its external id along, whenever that is learned.
+    let room = kind == AliasKind::ExternalId && borne < person.count_of(AliasKind::CustomerId);
+    if borne == 0 || room || !told.iter().any(|alias| alias.kind == kind) {
+        return Ok(false);
+    }
+    Ok(!told.iter().any(|alias| alias.kind == kind && person.aliases.iter().any(|e| e.alias() == *alias)))
+}
+
+/// True if making one of two people brings no two ids together that only a merge may.
+fn may_be_one(draft: &mut Draft<'_>, one: ContactId, two: ContactId) -> Result<bool, VaultError> {
+    let mut ids = |id| -> Result<_, VaultError> {
+        let person = draft.person(id)?;
+        Ok(person.map_or((0, 0), |p| (p.count_of(AliasKind::CustomerId), p.count_of(AliasKind::ExternalId))))
+    };
+    let ((customers, externals), (customers_too, externals_too)) = (ids(one)?, ids(two)?);
+    let fit = externals == 0 || externals_too == 0 || externals + externals_too <= customers + customers_too;
+    Ok((customers == 0 || customers_too == 0) && fit)
+}
+
 /// Follows a merge: the victim's person becomes part of the survivor's, whose contact stays if there is one.
 pub(super) fn merge(
     draft: &mut Draft<'_>,
@@ -140,8 +203,13 @@ pub(super) fn merge(
     victim: &[Name],
     at: Time,
 ) -> Result<United, VaultError> {
-    let mut united = unite(draft, namespace, survivor, at, true)?;
-    let Some(base) = united.id else { return Ok(united) };
+    let mut united = unite(draft, namespace, survivor, at, Teller::Brand)?;
+    // The strongest name says who survives, also where a weaker one belongs to somebody else.
+    let strongest = survivor.iter().find(|name| name.alias.kind.is_unique()).filter(|_| !united.erased);
+    let leads = strongest.map(|name| draft.link(name.alias.hash)).transpose()?.flatten();
+    let Some(base) = leads.map(|link| link.id).or(united.id) else { return Ok(united) };
+    united.id = Some(base);
+    let named: Vec<Alias> = victim.iter().map(|name| name.alias).collect();
     let mut decided = false;
     for name in victim.iter().filter(|name| name.alias.kind.is_unique()) {
         if draft.tombstone(name.alias.hash)?.is_some_and(|erased| erased >= at) {
@@ -150,7 +218,7 @@ pub(super) fn merge(
         match draft.link(name.alias.hash)? {
             Some(link) if link.id == base => decided = true,
             // The victim's strongest name says who the victim is, whenever it was learned.
-            Some(link) if !decided => {
+            Some(link) if !decided && !is_other(draft, link.id, &named, AliasKind::CustomerId)? => {
                 decided = true;
                 united.linked += draft.person(link.id)?.map_or(0, |victim| victim.aliases.len());
                 join(draft, link.id, base, Keep::Own)?;

@@ -10,7 +10,7 @@ use super::draft::Draft;
 use super::record::Person;
 use super::{Contact, ContactId, NamedAlias, Resolution, Vault, VaultError, contact};
 use crate::clock::Time;
-use crate::event::Alias;
+use crate::event::{Alias, AliasKind};
 use crate::id::{Channel, KeyedHash, Namespace};
 
 impl Vault {
@@ -33,14 +33,17 @@ impl Vault {
     fn who_bears(&self, unique: &[Alias], at: Time) -> Result<Resolution, VaultError> {
         let store = &self.0.store;
         let mut erased = false;
-        for alias in unique {
+        for (before, alias) in unique.iter().enumerate() {
             let tombstone = store.tombstone(alias.hash)?;
             // Whoever bears the name now came back since; what is told of before belongs to the life that was erased.
             if tombstone.is_some_and(|erased| erased >= at) {
                 return Ok(Resolution::Erased);
             }
             match store.link(alias.hash)? {
-                Some(link) if store.has_contact(link.id)? => return Ok(Resolution::Known(link.id)),
+                // Whoever bears another id of a stronger kind has this one by an older fact, or by a mistake.
+                Some(link) if store.has_contact(link.id)? && !self.is_somebody_else(link.id, &unique[..before])? => {
+                    return Ok(Resolution::Known(link.id));
+                }
                 // A newer fact leads to somebody of whom the brand has not told yet.
                 Some(_) => {}
                 None => erased |= tombstone.is_some(),
@@ -115,6 +118,20 @@ impl Vault {
             store.spoil(super::store::Table::Unique, &entry.hash.0);
         }
         store.spoil(super::store::Table::Person, &id.0);
+    }
+
+    /// True if the person bears an id of a kind that everybody has one of, and it is not the one given.
+    fn is_somebody_else(&self, id: ContactId, given: &[Alias]) -> Result<bool, VaultError> {
+        if given.is_empty() {
+            return Ok(false);
+        }
+        let Some(person) = self.0.store.person(id)? else { return Ok(false) };
+        let differs = |given: &&Alias| {
+            matches!(given.kind, AliasKind::CustomerId | AliasKind::ExternalId)
+                && person.aliases.iter().any(|e| e.kind == given.kind)
+                && !person.aliases.iter().any(|e| e.alias() == **given)
+        };
+        Ok(given.iter().find(differs).is_some())
     }
 
     /// The decrypted record; `None` if it is gone or the person has aliases only.

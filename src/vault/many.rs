@@ -9,7 +9,7 @@
 use std::sync::mpsc;
 
 use super::draft::Draft;
-use super::link::{self, Name, United};
+use super::link::{self, Name, Teller, United};
 use super::store::Table;
 use super::{Contact, Learned, NamedAlias, PutMode, Vault, VaultError, contact};
 use crate::event::Alias;
@@ -218,7 +218,7 @@ fn put_row(
     match how {
         PutHow::Contact(mode) => put_contact(draft, namespace, &fit.names, fit.contact.clone(), mode),
         PutHow::Aliases if fit.names.len() < 2 => Ok(Some(United::default())),
-        PutHow::Aliases => link::unite(draft, namespace, &fit.names, fit.contact.updated_at, false).map(Some),
+        PutHow::Aliases => link::unite(draft, namespace, &fit.names, fit.contact.updated_at, Teller::Event).map(Some),
     }
 }
 
@@ -232,7 +232,8 @@ pub(super) fn put_contact(
     mode: PutMode,
 ) -> Result<Option<United>, VaultError> {
     let at = contact.updated_at;
-    let united = link::unite(draft, namespace, names, at, true)?;
+    let teller = if contact.keep_until.is_some() { Teller::Directory } else { Teller::Brand };
+    let united = link::unite(draft, namespace, names, at, teller)?;
     let Some(id) = united.id else { return Ok(Some(united)) };
     let old = draft.contact(id)?.cloned();
     if old.is_none() && united.erased {

@@ -40,6 +40,12 @@ pub(super) struct Person {
     pub(super) marks: Vec<Mark>,
 }
 
+impl Person {
+    pub(super) fn count_of(&self, kind: AliasKind) -> usize {
+        self.aliases.iter().filter(|entry| entry.kind == kind).count()
+    }
+}
+
 /// One alias of a person. Stored under single letters: there are several for each of millions of people.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Entry {

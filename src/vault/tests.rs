@@ -12,6 +12,7 @@ mod find;
 mod kept;
 mod many;
 mod meaning;
+mod mixed;
 mod model;
 
 /// A vault in a directory of its own, spoken to in short words: `c1 e1 k1 x1` are a customer id, an external id, a

@@ -132,6 +132,18 @@ async fn two_brands_with_the_same_identifiers_never_meet() {
     let second = relay.admin("POST", "/v1/vault/get", Some(get("lotus"))).await;
     assert_eq!(first["contact"]["first_name"], "Givenname1", "{first:#}");
     assert_eq!(second["contact"]["first_name"], "Otherwise", "{second:#}");
+
+    // Neither do its events, and whoever does not say whose customer is meant gets nobody's.
+    let search =
+        |namespace: Option<&str>| json!({ "by": "customer", "value": "external_id:EXT0001", "namespace": namespace });
+    for (namespace, event_id) in [("default", "first"), ("lotus", "second")] {
+        let found = relay.admin("POST", "/v1/events/find", Some(search(Some(namespace)))).await;
+        let events: Vec<_> =
+            found["found"].as_array().expect("events").iter().map(|f| &f["event"]["event_id"]).collect();
+        assert_eq!(events, [event_id], "{found:#}");
+    }
+    let (status, said) = relay.admin_status("POST", "/v1/events/find", Some(search(None))).await;
+    assert!(status == 400 && said.to_string().contains("default, lotus"), "{status} {said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,12 +36,22 @@ fn contacts(relay: &Installation) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_was_killed_goes_on_where_it_stopped() {
     const PEOPLE: usize = 9_000;
+    const BAD: usize = 9;
     let mut relay = Installation::new(Setup::default()).await;
     relay.start().await;
-    let file = write(relay.dir.path(), "crowd.csv", crowd(PEOPLE));
+    // A bad row on every thousandth line: some of them before the kill, some after it.
+    let mut text = String::new();
+    for (at, line) in crowd(PEOPLE).lines().enumerate() {
+        let _ = writeln!(text, "{line}");
+        if at % 1_000 == 500 {
+            let _ = writeln!(text, "BAD{at},Person,canary");
+        }
+    }
+    let file = write(relay.dir.path(), "crowd.csv", text);
     let state = relay.dir.path().join("crowd.csv.import-state");
+    let reported = || std::fs::read_to_string(relay.dir.path().join("faults")).expect("a fault file").lines().count();
 
-    let mut child = relay.begin(&["vault", "import", &file]);
+    let mut child = relay.begin(&["vault", "import", &file, "--faults", "faults"]);
     while !state.exists() {
         let ended = child.try_wait().expect("a child can be asked");
         assert!(ended.is_none(), "the import ended before its first state was seen");
@@ -53,17 +63,54 @@ async fn an_import_that_was_killed_goes_on_where_it_stopped() {
     assert!(!text.contains("GT") && !text.contains("98000"), "the state holds somebody: {text}");
     let noted: Value = serde_json::from_str(&text).expect("the state is whole");
     let done = noted["records"].as_u64().expect("records are counted");
-    assert!(done >= 2_000 && done < PEOPLE as u64 && contacts(&relay) >= done, "{done}");
+    let refused = noted["tally"]["refused"].as_u64().expect("refused rows are counted");
+    assert!(done >= 2_000 && done < PEOPLE as u64 && contacts(&relay) >= done - refused, "{done}");
+    assert!(refused > 0 && reported() >= refused as usize, "the state tells of faults that no file has");
 
     // Other options would mean other rows: the state is not taken for them.
     let other = relay.run(&["vault", "import", &file, "--mode", "replace", "--resume"]);
     assert!(String::from_utf8_lossy(&other.stderr).contains("of other options"));
-    let said = relay.must(&["vault", "import", &file, "--resume"]);
-    assert!(said.starts_with(&format!("{PEOPLE} rows stored (0 repeat an identifier), 0 refused")), "{said}");
-    assert_eq!(contacts(&relay), PEOPLE as u64);
+    let output = relay.run(&["vault", "import", &file, "--faults", "faults", "--resume"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.starts_with(&format!("{PEOPLE} rows stored (0 repeat an identifier), {BAD} refused")), "{said}");
+    assert_eq!((contacts(&relay), reported()), (PEOPLE as u64, BAD), "each fault is told once");
     assert!(!state.exists(), "nothing is left to resume");
     let none = relay.run(&["vault", "import", &file, "--resume"]);
     assert!(String::from_utf8_lossy(&none.stderr).contains("no import to resume"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_option_writes_over_the_file_that_is_read() {
+    let relay = Installation::new(Setup::default()).await;
+    let text = "external_id,first_name\nGT1,Asha\n";
+    let file = write(relay.dir.path(), "self.csv", text);
+    let other = write(relay.dir.path(), "notes.txt", "keep this");
+    std::os::unix::fs::symlink("self.csv", relay.dir.path().join("link.csv")).expect("a link can be made");
+    for (options, why) in [
+        (&["--state", &file][..], "would be written over"),
+        (&["--faults", &file], "would be written over"),
+        (&["--faults", "link.csv"], "would be written over"),
+        (&["--faults", "./self.csv", "--dry-run"], "would be written over"),
+        (&["--faults", "x", "--state", "x"], "would be written over"),
+        (&["--state", &other], "is not the state of an import"),
+    ] {
+        let output = relay.run(&[&["vault", "import", &file], options].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(why), "{options:?}: {said}");
+        assert_eq!(std::fs::read_to_string(relay.dir.path().join(&file)).expect("it stays"), text, "{options:?}");
+    }
+    assert_eq!(std::fs::read_to_string(relay.dir.path().join(&other)).expect("it stays"), "keep this");
+    let list = write(relay.dir.path(), "ndnc.txt", "9812345678\n");
+    let output = relay.run(&["vault", "ndnc", &list, "--country", "91", "--faults", &list]);
+    assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("would be written over"));
+    let output = relay.run(&["vault", "ndnc", &list]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--country 91"), "a list without country codes");
+    assert!(relay.must(&["vault", "ndnc"]).starts_with("no list was loaded"));
+    let output = relay.run(&["vault", "find", "--email", "nobody@example.in"]);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("country code"), "a mail address is no number");
+    let output = relay.run(&["vault", "import", &file, "--namespace", "nobodys"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("before anything was stored") && !said.contains("--resume"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,6 +158,25 @@ async fn a_dry_run_says_what_the_import_says_and_stores_nothing() {
     assert_eq!(contacts(&relay), 1);
     let wrong = relay.run(&["vault", "import", &file, "--map", "Member=nobody"]);
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("`Member=nobody` is no mapping"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identifier_of_somebody_else_is_told_by_line_and_in_the_summary() {
+    let relay = Installation::new(Setup::default()).await;
+    let text = "customer_id,external_id,first_name\n31,NULL,Anna\n32,NULL,Bob\n41,GUEST,Ina\n42,GUEST,Jon\n";
+    let file = write(relay.dir.path(), "people.csv", text);
+    let output = relay.run(&["vault", "import", &file, "--faults", "faults"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && said.contains("4 rows stored (1 repeat an identifier), 0 refused"), "{said}");
+    assert!(said.contains("; 5 aliases linked, 1 belonged to somebody else, "), "{said}");
+    let report = std::fs::read_to_string(relay.dir.path().join("faults")).expect("a fault file");
+    assert!(
+        report.contains("\"line\":5,\"row\":\"stored\"") && report.contains("belonged to somebody else"),
+        "{report}"
+    );
+    for (customer, name) in [(31, "Anna"), (32, "Bob"), (41, "Ina"), (42, "Jon")] {
+        assert!(relay.must(&["vault", "get", &format!("customer_id:{customer}")]).contains(name), "{customer}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -277,3 +277,20 @@ async fn what_the_brake_counted_outlives_a_clean_stop() {
     let all = held["notifications"].as_array().expect("list");
     assert!(all.len() == 2 && all.iter().all(|n| n["reason"] == "brake"), "a restart grants no new hour: {held:#}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reference_id_is_searched_by_and_not_shown() {
+    let relay = Relay::start().await;
+    let mut event = customer_added("made", 1);
+    event["refId"] = json!(format!("{ORG}_900001"));
+    relay.event(&event).await;
+    relay.until_some("the event is planned", async |r| r.find("made").await).await;
+    let search = json!({ "by": "ref_id", "value": format!("{ORG}_900001") });
+    let found = relay.admin("POST", "/v1/events/find", Some(search)).await;
+    assert_eq!(found["found"][0]["event"]["event_id"], "made", "{found:#}");
+    let listed = relay.admin("GET", "/v1/events", None).await;
+    assert_eq!(listed[0]["event_id"], "made");
+    for answer in [&found, &listed] {
+        assert!(!answer.to_string().contains("900001"), "{answer:#}");
+    }
+}

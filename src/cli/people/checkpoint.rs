@@ -37,13 +37,16 @@ pub(super) struct Checkpoint {
     pub(super) started_at: i64,
     /// Records of the file that are dealt with.
     pub(super) records: u64,
+    /// Bytes of the fault file that are about them.
+    #[serde(default)]
+    pub(super) faults: Option<u64>,
     pub(super) tally: Tally,
 }
 
 impl Checkpoint {
     /// The state before the first row.
     pub(super) fn new(fingerprint: String, started_at: i64) -> Self {
-        Self { version: 1, fingerprint, started_at, records: 0, tally: Tally::default() }
+        Self { version: 1, fingerprint, started_at, records: 0, faults: None, tally: Tally::default() }
     }
 
     /// Reads the state of an import that stopped.
@@ -60,6 +63,16 @@ impl Checkpoint {
             bail!("{shown} is of another file, or of other options; leave --resume away to begin anew");
         }
         Ok(found)
+    }
+
+    /// Refuses a file that would be replaced and is no state of an import.
+    pub(super) fn refuse_other(path: &Path) -> anyhow::Result<()> {
+        match fs::read(path) {
+            Ok(text) if serde_json::from_slice::<Self>(&text).is_err() => {
+                bail!("{} exists and is not the state of an import; name another file by --state", path.display())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Writes it beside and then over the old one.
@@ -120,7 +133,10 @@ mod tests {
         let other = fingerprint(&file, "patch").unwrap();
         let refused = Checkpoint::load(&state, &other).err().unwrap().to_string();
         assert!(refused.contains("is of another file"), "{refused}");
+        Checkpoint::refuse_other(&state).unwrap();
         fs::write(&state, "").unwrap();
+        assert!(Checkpoint::refuse_other(&state).err().unwrap().to_string().contains("is not the state of an import"));
+        Checkpoint::refuse_other(&dir.path().join("none")).unwrap();
         assert!(Checkpoint::load(&state, &print).err().unwrap().to_string().contains("not the state of an import"));
     }
 }

@@ -22,7 +22,7 @@ use super::super::said::Said;
 use super::checkpoint::{Checkpoint, Tally, beside, fingerprint};
 use super::reader::{Batch, read_ahead};
 use super::report::Report;
-use super::{open, print};
+use super::{open, print, refuse_same};
 
 /// Options of `vault import`.
 #[derive(Args)]
@@ -73,6 +73,17 @@ impl ImportArgs {
         self.file.as_os_str() == "-"
     }
 
+    /// Refuses reports and states that would replace the file itself, or one another.
+    fn check_outputs(&self) -> anyhow::Result<()> {
+        refuse_same(&self.file, "--faults", self.faults.as_deref())?;
+        refuse_same(&self.file, "--state", self.state_path().as_deref())?;
+        self.state_path().map_or(Ok(()), |state| refuse_same(&state, "--faults", self.faults.as_deref()))
+    }
+
+    fn state_path(&self) -> Option<PathBuf> {
+        (!self.is_stream()).then(|| self.state.clone().unwrap_or_else(|| beside(&self.file, ".import-state")))
+    }
+
     /// Everything that makes another import of the same file.
     fn options(&self) -> String {
         format!("{:?} {:?} {} {:?}", self.namespace, self.mode, self.aliases_only, self.map)
@@ -87,8 +98,9 @@ impl ImportArgs {
 
 /// `vault import --dry-run`: the same report, and nothing is stored or asked.
 pub(crate) async fn check(args: &ImportArgs) -> anyhow::Result<Said> {
+    args.check_outputs()?;
     let bar = progress(&args.file);
-    let mut run = Run::new(Report::open(bar.clone(), args.faults.as_deref(), false)?, bar, Tally::default());
+    let mut run = Run::new(Report::open(bar.clone(), args.faults.as_deref(), None)?, bar, Tally::default());
     let (mut batches, reader) = read_ahead(args.rows(&run.bar, Clock::system().now())?, 0);
     while let Some(batch) = batches.recv().await {
         run.note(&batch)?;
@@ -107,9 +119,10 @@ pub(crate) async fn import(client: &Client, args: &ImportArgs, by: &str) -> anyh
     if args.is_stream() && (args.resume || args.state.is_some()) {
         bail!("standard input cannot be read again: --resume and --state need a file");
     }
+    args.check_outputs()?;
     let mut state = State::open(args)?;
     let bar = progress(&args.file);
-    let report = Report::open(bar.clone(), args.faults.as_deref(), args.resume)?;
+    let report = Report::open(bar.clone(), args.faults.as_deref(), args.resume.then_some(state.at.faults))?;
     let mut run = Run::new(report, bar, state.at.tally.clone());
     let rows = args.rows(&run.bar, Time::from_millis(state.at.started_at))?;
     let how = match (args.aliases_only || rows.has_identifiers_only(), args.mode) {
@@ -124,6 +137,8 @@ pub(crate) async fn import(client: &Client, args: &ImportArgs, by: &str) -> anyh
     while let Some(batch) = batches.recv().await {
         run.note(&batch)?;
         run.send(client, &head, &batch).await.with_context(|| state.remedy(&run.tally))?;
+        // First: what the state says was reported must be, whatever happens to us.
+        state.at.faults = run.report.keep()?;
         state.done(&run.bar, batch.records, &run.tally);
         run.show();
     }
@@ -132,7 +147,7 @@ pub(crate) async fn import(client: &Client, args: &ImportArgs, by: &str) -> anyh
     let Tally { rows, refused, linked, conflicts, woken, erased, repeats } = run.tally.clone();
     let said = format!(
         "{rows} rows stored ({repeats} repeat an identifier), {refused} refused; {linked} aliases linked, {conflicts} \
-         pointed to somebody else before, {woken} waiting notifications woken; {erased} left out because the person was \
+         belonged to somebody else, {woken} waiting notifications woken; {erased} left out because the person was \
          erased"
     );
     run.finish(&said, "correct them and import the file again: rows that are stored already change nothing")
@@ -147,12 +162,16 @@ struct State {
 impl State {
     fn open(args: &ImportArgs) -> anyhow::Result<Self> {
         let now = Clock::system().now().as_millis();
-        if args.is_stream() {
+        let Some(path) = args.state_path() else {
             return Ok(Self { path: None, at: Checkpoint::new(String::new(), now) });
-        }
-        let path = args.state.clone().unwrap_or_else(|| beside(&args.file, ".import-state"));
+        };
         let print = fingerprint(&args.file, &args.options())?;
-        let at = if args.resume { Checkpoint::load(&path, &print)? } else { Checkpoint::new(print, now) };
+        let at = if args.resume {
+            Checkpoint::load(&path, &print)?
+        } else {
+            Checkpoint::refuse_other(&path)?;
+            Checkpoint::new(print, now)
+        };
         Ok(Self { path: Some(path), at })
     }
 
@@ -168,6 +187,9 @@ impl State {
     }
 
     fn remedy(&self, tally: &Tally) -> String {
+        if self.at.records == 0 {
+            return "the import stopped before anything was stored".into();
+        }
         let how = if self.path.is_some() { "go on with --resume" } else { "import it again: nothing is stored twice" };
         format!("the import stopped after {} rows were stored; {how}", tally.rows)
     }
@@ -229,9 +251,16 @@ impl Run {
         self.tally.conflicts += count("conflicts");
         self.tally.woken += count("woken");
         self.tally.erased += count("erased");
+        let line_of = |row: &Value| {
+            let row = row.as_u64().and_then(|row| usize::try_from(row).ok());
+            row.and_then(|row| batch.lines.get(row)).copied().unwrap_or(0)
+        };
+        for row in done["contested"].as_array().into_iter().flatten() {
+            let what = "has an identifier that belonged to somebody else; the newer fact has it, the older one of the same time";
+            self.report.noticed(line_of(row), &Fault::row(what))?;
+        }
         for fault in faults {
-            let row = fault["row"].as_u64().and_then(|row| usize::try_from(row).ok());
-            let line = row.and_then(|row| batch.lines.get(row)).copied().unwrap_or(0);
+            let line = line_of(&fault["row"]);
             let field = fault["field"].as_str().map(str::to_owned);
             let what = fault["fault"].as_str().unwrap_or("was refused").to_owned();
             self.tally.refused += 1;

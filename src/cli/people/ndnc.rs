@@ -15,8 +15,8 @@ use crate::vault::import::Numbers;
 use super::super::client::Client;
 use super::super::said::Said;
 use super::import::progress;
-use super::open;
 use super::report::Report;
+use super::{open, refuse_same};
 
 /// Numbers in one request.
 const AT_ONCE: usize = 10_000;
@@ -53,12 +53,13 @@ fn country(text: &str) -> Result<String, String> {
 /// `vault ndnc`
 pub(crate) async fn ndnc(client: &Client, args: &NdncArgs, by: &str) -> anyhow::Result<Said> {
     let Some(file) = &args.file else { return show(client).await };
+    refuse_same(file, "--faults", args.faults.as_deref())?;
     let bar = progress(file);
     let numbers = Numbers::open(bar.wrap_read(open(file)?), args.column.as_deref(), args.country.clone())
         .with_context(|| file.display().to_string())?;
     let begun =
         client.post("/v1/vault/lists", &json!({ "list": args.list, "replace": args.replace, "by": by })).await?;
-    let mut report = Report::open(bar.clone(), args.faults.as_deref(), false)?;
+    let mut report = Report::open(bar.clone(), args.faults.as_deref(), None)?;
     let mut body = Body::new(&args.list, &begun["edition"], by);
     let (mut rows, mut added, mut refused) = (0u64, 0, 0u64);
     for number in numbers {
@@ -93,6 +94,9 @@ pub(crate) async fn ndnc(client: &Client, args: &NdncArgs, by: &str) -> anyhow::
 async fn show(client: &Client) -> anyhow::Result<Said> {
     let lists = client.get("/v1/vault/lists").await?;
     Ok(Said::new(lists, |lists| {
+        if lists.as_object().is_none_or(serde_json::Map::is_empty) {
+            return "no list was loaded; `sealpost vault ndnc FILE` loads one".into();
+        }
         let line = |(name, list): (&String, &Value)| {
             let at = crate::clock::Time::from_millis(list["updated_at"].as_i64().unwrap_or_default());
             format!("{name}: {} numbers, changed {at}", list["numbers"])

@@ -31,14 +31,35 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// `file` is made for its owner only; an import that goes on adds to it.
-    pub(super) fn open(bar: ProgressBar, file: Option<&Path>, goes_on: bool) -> anyhow::Result<Self> {
+    /// `file` is made for its owner only. An import that goes on adds to it, behind as many bytes as [`Report::keep`] gave
+    /// last, if it did: what was written after that is told again.
+    pub(super) fn open(bar: ProgressBar, file: Option<&Path>, goes_on: Option<Option<u64>>) -> anyhow::Result<Self> {
         let open = |path: &Path| {
             let mut options = OpenOptions::new();
-            options.create(true).mode(0o600).append(goes_on).write(true).truncate(!goes_on);
-            options.open(path).map(BufWriter::new).with_context(|| format!("{} cannot be written", path.display()))
+            options.create(true).mode(0o600).append(goes_on.is_some()).write(true).truncate(goes_on.is_none());
+            let open = || {
+                let file = options.open(path)?;
+                if let Some(kept) = goes_on.flatten()
+                    && kept < file.metadata()?.len()
+                {
+                    file.set_len(kept)?;
+                }
+                Ok::<_, std::io::Error>(BufWriter::new(file))
+            };
+            open().with_context(|| format!("{} cannot be written", path.display()))
         };
         Ok(Self { bar, file: file.map(open).transpose()?, written: 0, faults: 0, notices: 0 })
+    }
+
+    /// Makes what was written durable; gives how many bytes that is, if there is a file.
+    pub(super) fn keep(&mut self) -> anyhow::Result<Option<u64>> {
+        let Some(file) = &mut self.file else { return Ok(None) };
+        let mut keep = || {
+            file.flush()?;
+            file.get_ref().sync_data()?;
+            Ok::<_, std::io::Error>(file.get_ref().metadata()?.len())
+        };
+        keep().map(Some).context("fault file cannot be written")
     }
 
     /// A row was left out.

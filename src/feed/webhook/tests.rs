@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::app::House;
-use crate::app::tests::{ORG, START, TestHouse, notification};
+use crate::app::tests::{ORG, START, TestHouse, customer_added, notification};
 use crate::id::Channel;
 use crate::ledger::{DeadReason, Happening, Notification, State, TimelineEntry};
 use crate::policy::WaitReason;
@@ -184,6 +184,28 @@ async fn only_outcomes_that_were_asked_for_are_posted_and_the_rest_is_passed_by(
     assert_eq!(line.numbers(), [[2]]);
     let text = String::from_utf8(line.posts()[0].body.clone()).unwrap();
     assert!(!text.contains("asha"), "{text}");
+}
+
+#[tokio::test]
+async fn a_reference_id_that_is_made_of_the_customers_id_is_not_told() {
+    let line = Line::open("").await;
+    let mut event = customer_added("made", 1, START);
+    event["refId"] = json!("41007_900001");
+    line.test.deliver(&event).await;
+    line.test.plan().await;
+    begin(&line).await;
+    let planned = line.test.by(Channel::Email, "made");
+    let leased = line.test.house.ledger.lease(planned.id).unwrap().unwrap();
+    let mut changes = Changes::new();
+    let what = Happening::Expired;
+    changes.add_timeline(planned.event, TimelineEntry { at: START, notification: Some(planned.id), what });
+    let state = State::Expired { at: START };
+    changes.update_notification(&leased.notification, Notification { state, ..leased.notification.clone() });
+    line.test.house.ledger.commit(changes).await.unwrap();
+    line.run_until(1, 0).await;
+    let text = String::from_utf8(line.posts()[0].body.clone()).unwrap();
+    assert!(text.contains("\"event_id\":\"made\"") && text.contains("\"request_id\":\"req-made\""), "{text}");
+    assert!(!text.contains("900001") && !text.contains("EXT0001"), "{text}");
 }
 
 #[tokio::test]

@@ -62,6 +62,7 @@ pub(super) const EMBEDDED: &[(&str, &str)] = embed![
     "points-issued/email.mjml.hbs",
     "points-issued/examples/none.json",
     "points-issued/examples/one-point.json",
+    "points-issued/examples/promised.json",
     "points-issued/examples/regular.json",
     "points-issued/template.toml",
     "points-received/email.mjml.hbs",

@@ -166,6 +166,20 @@ fn a_new_member_is_welcomed() {
 }
 
 #[test]
+fn points_that_are_promised_or_end_at_several_times_are_not_called_ready_nor_given_one_date() {
+    for locale in ["en-IN", "hi-IN", "ar", "es"] {
+        let (whole, part) = (
+            show("points-issued", "regular", locale, Channel::Email),
+            show("points-issued", "promised", locale, Channel::Email),
+        );
+        // The year of the date; of the points, of the balance and of everything else there is none in either.
+        assert!(whole.contains("2027") || whole.contains("٢٠٢٧"), "{whole}");
+        assert!(!part.contains("2026") && !part.contains("٢٠٢٦"), "{part}");
+    }
+    assert!(!show("points-issued", "promised", "en-IN", Channel::Email).contains("ready to use"));
+}
+
+#[test]
 fn points_are_announced() {
     insta::assert_snapshot!(show("points-issued", "regular", "en-IN", Channel::Email), @r#"
     You earned 1,250 points

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::{FIELD_LIMIT, Fault, ImportError, ImportKind, time_of};
 use crate::clock::Time;
-use crate::event::AliasKind;
+use crate::event::{AliasKind, is_no_identifier};
 use crate::personal::Personal;
 use crate::vault::{Contact, NamedAlias};
 
@@ -171,7 +171,8 @@ impl Draft {
         self.told |= !matches!(column, Column::Alias(_) | Column::UpdatedAt | Column::Ignored);
         let contact = &mut self.contact;
         match column {
-            Column::Alias(_) | Column::UpdatedAt if text.is_empty() => {}
+            Column::UpdatedAt if text.is_empty() => {}
+            Column::Alias(kind) if is_no_identifier(*kind, text) => {}
             Column::Alias(kind) => self.aliases.push(NamedAlias { kind: *kind, value: Personal::new(text) }),
             Column::FirstName => contact.first_name = Some(Personal::new(text)),
             Column::LastName => contact.last_name = Some(Personal::new(text)),

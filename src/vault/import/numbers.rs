@@ -51,7 +51,9 @@ impl Numbers {
                 return Err(ImportError::MissingColumn { header: wanted.to_owned() });
             }
             None if header.len() == 1 && normal(&header[0], country.as_deref()).is_some() => (0, Some(line)),
-            None => return Err(ImportError::NotAHeader { expected: "phone" }),
+            // A header would not be a number if only it were known of which country.
+            None if header.len() == 1 && normal(&header[0], Some("1")).is_some() => return Err(ImportError::NoCountry),
+            None => return Err(ImportError::NoNumbers),
         };
         Ok(Self { rows, country, at, held, line, done: false })
     }
@@ -164,7 +166,8 @@ mod tests {
         assert_eq!(read("a,MSISDN\nx,+919812345678\n", None, None), ["+919812345678"]);
         assert_eq!(read("a,b\nx,+919812345678\n", Some("b"), None), ["+919812345678"]);
         assert_eq!(read("a,b\n", Some("c"), None), ["column `c` is mapped and not in the header line"]);
-        assert!(read("a,b\n", None, None)[0].starts_with("the first line is no header"));
+        assert!(read("a,b\n", None, None)[0].starts_with("no column is known to hold numbers"));
+        assert!(read("9812345678\n", None, None)[0].ends_with("--country 91"));
         let faults = read("phone\ncanary\n+919812345678\n", None, None);
         assert_eq!(faults[0], "line 2: field `phone` is not a number with its country code (see --country)");
         assert_eq!(faults[1], "+919812345678");

@@ -16,7 +16,7 @@ pub(super) const ROW_LIMIT: usize = 256 << 10;
 pub(super) const COLUMN_LIMIT: usize = 1_024;
 /// Longest line of JSON, bytes.
 pub(super) const LINE_LIMIT: usize = 256 << 10;
-/// A row that goes on for so many bytes has a quote that is never closed; where it would end nobody can say.
+/// A row that goes on for so many bytes and over the ends of lines has a quote that is never closed; where it would end nobody can say.
 pub(super) const LOST_AFTER: u64 = 64 << 20;
 
 /// What was found.
@@ -79,7 +79,8 @@ impl Rows {
                     too_long.get_or_insert(ended);
                     passed += written as u64;
                     (written, ended) = (0, 0);
-                    if passed > LOST_AFTER {
+                    // Only within quotes a line's end is part of a field; without one the row ends with its line, however long.
+                    if passed > LOST_AFTER && within > 0 {
                         return Ok(Found::Lost { line: line + 1 });
                     }
                 }

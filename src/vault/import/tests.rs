@@ -196,9 +196,30 @@ fn a_field_of_a_megabyte_is_one_fault_and_the_next_row_is_found() {
 fn a_quote_that_is_never_closed_ends_the_reading_and_swallows_no_row_as_text() {
     let lost = "line 3: has a quote that is not closed; reading ends here";
     let begin: &'static [u8] = b"card,first_name\n1,Asha\n2,\"";
-    let endless = Endless { begin, fill: b'x', length: u64::MAX / 2, end: b"", at: 0 };
+    let endless = Endless { begin, fill: b'\n', length: u64::MAX / 2, end: b"", at: 0 };
     assert_eq!(lines_of(endless), ["2", lost]);
     assert_eq!(lines_of(Endless { begin, fill: b'x', length: 3, end: b"\n3,Ravi\n", at: 0 }), ["2", lost]);
+}
+
+#[test]
+fn a_line_of_any_length_without_a_quote_costs_no_row_but_its_own() {
+    let long = records::LOST_AFTER + (1 << 20);
+    for (begin, end) in
+        [(&b"card,first_name\n1,Asha\n2,"[..], &b"\n3,Ravi\n"[..]), (b"card,first_name\n1,Asha\n2,\"", b"\"\n3,Ravi\n")]
+    {
+        let lines = lines_of(Endless { begin, fill: b'x', length: long, end, at: 0 });
+        assert_eq!(lines, ["2", "line 3: field `first_name` is longer than 8192 bytes", "4"]);
+    }
+}
+
+#[test]
+fn a_field_that_stands_twice_in_a_line_of_json_is_a_fault() {
+    let text = b"{\"external_id\":\"J6\",\"first_name\":\"Asha\",\"external_id\":\"J7\"}\n\
+        {\"external_id\":\"J8\",\"first_name\":\"Ravi\"}\n[\"external_id\"]\n";
+    let read = read(text, ImportKind::Contacts);
+    assert_eq!(read[0], "line 1: field `external_id` stands there twice");
+    assert!(read[1].starts_with("2 external_id:J8 "), "{read:?}");
+    assert_eq!(read[2], "line 3: is not a JSON object");
 }
 
 #[test]
@@ -263,6 +284,21 @@ fn an_identifier_that_stands_twice_is_told_with_both_lines() {
     assert!(read(b"external_id,card\nGT1,1\nGT1,2\n", ImportKind::Aliases).iter().all(|row| !row.contains("as on")));
     let rows = read(b"customer_id,external_id\n1,GT1\n1,GT2\n", ImportKind::Aliases);
     assert!(rows[1].ends_with(" CustomerId as on line 2"), "{}", rows[1]);
+}
+
+#[test]
+fn a_placeholder_for_an_identifier_is_none_in_every_format() {
+    let rows = ["1 customer_id:31", "2 has no identifier"];
+    let csv = b"customer_id,external_id,first_name\n31,NULL,Anna\n-,n/a,Bob\n";
+    let json = b"{\"customer_id\":31,\"external_id\":\"NULL\",\"first_name\":\"Anna\"}\n\
+        {\"customer_id\":0,\"external_id\":[\"n/a\",\"\"],\"first_name\":\"Bob\"}\n";
+    for (text, first) in [(&csv[..], 2), (&json[..], 1)] {
+        let read = read(text, ImportKind::Contacts);
+        assert!(read[0].starts_with(&format!("{first}{} {{", &rows[0][1..])), "{read:?}");
+        assert_eq!(read[1], format!("line {}: has no identifier", first + 1));
+    }
+    let aliases = read(b"customer_id,external_id\n31,none\n", ImportKind::Aliases);
+    assert_eq!(aliases, ["line 2: has fewer than two identifiers"]);
 }
 
 #[test]

@@ -25,6 +25,7 @@ struct Model {
     /// Person to contact: a name that says which put made it, and its time.
     contacts: BTreeMap<u32, (String, i64)>,
     erased: BTreeMap<&'static str, i64>,
+    merged: bool,
 }
 
 impl Model {
@@ -46,25 +47,57 @@ impl Model {
         !self.links.values().any(|(id, _)| *id == person)
     }
 
+    fn count(&self, person: u32, kind: char) -> usize {
+        self.links.iter().filter(|(word, (id, _))| *id == person && word.starts_with(kind)).count()
+    }
+
+    /// True if words of this kind are told, and the person bears others only.
+    fn is_other(&self, person: u32, words: &[&str], kind: char) -> bool {
+        let room = kind == 'e' && self.count(person, 'e') < self.count(person, 'c');
+        let told: Vec<_> = words.iter().filter(|word| word.starts_with(kind)).collect();
+        let bears = told.iter().any(|word| self.links.get(**word).is_some_and(|(id, _)| *id == person));
+        !told.is_empty() && self.count(person, kind) > 0 && !room && !bears
+    }
+
+    fn fits(&self, person: u32, words: &[&str]) -> bool {
+        !self.is_other(person, words, 'c') && !self.is_other(person, words, 'e')
+    }
+
+    fn may_be_one(&self, one: u32, two: u32) -> bool {
+        let (c, e) = (|id| self.count(id, 'c'), |id| self.count(id, 'e'));
+        (c(one) == 0 || c(two) == 0) && (e(one) == 0 || e(two) == 0 || e(one) + e(two) <= c(one) + c(two))
+    }
+
     /// The person, and whether an erasure forbids to link.
     fn unite(&mut self, words: &[&'static str], at: i64, lonely: bool) -> (Option<u32>, bool) {
+        let erased = words.iter().any(|word| self.is_erased(word, at));
+        let customer = words.iter().find(|word| word.starts_with('c') && !self.is_erased(word, at));
+        let words: Vec<_> = words
+            .iter()
+            .copied()
+            .filter(|word| self.is_erased(word, at) || !word.starts_with('c') || Some(word) == customer)
+            .collect();
         let known: Vec<_> = words.iter().filter_map(|w| self.links.get(w).map(|(id, when)| (*w, *id, *when))).collect();
-        if words.iter().any(|word| self.is_erased(word, at)) {
+        if erased {
             let first = words[0];
             let found = known.first().filter(|(word, ..)| *word == first && !self.is_erased(first, at));
             return (found.map(|(_, id, _)| *id), true);
         }
-        let base = match known.iter().find(|(_, id, _)| self.contacts.contains_key(id)).or(known.first()) {
-            Some((_, id, _)) => *id,
-            None if words.len() < 2 && !lonely => return (None, false),
+        let fitting: Vec<_> = known.iter().map(|(_, id, _)| *id).filter(|id| self.fits(*id, &words)).collect();
+        let base = match fitting.iter().find(|id| self.contacts.contains_key(id)).or(fitting.first()) {
+            Some(id) => *id,
             None => {
+                let gained = words.len() - known.iter().filter(|(_, _, when)| at <= *when).count();
+                if gained == 0 || (gained < 2 && !lonely) {
+                    return (None, false);
+                }
                 self.next += 1;
                 self.next
             }
         };
         for (word, id, when) in known {
             if self.links[word].0 == base {
-            } else if !self.contacts.contains_key(&id) {
+            } else if !self.contacts.contains_key(&id) && self.fits(id, &words) && self.may_be_one(id, base) {
                 self.fold(id, base, false);
             } else if at > when {
                 self.links.insert(word, (base, at));
@@ -92,6 +125,7 @@ impl Model {
 
     fn merge(&mut self, survivor: &'static str, victim: &[&'static str], at: i64) {
         let (Some(base), false) = self.unite(&[survivor], at, true) else { return };
+        self.merged = true;
         let mut decided = false;
         for word in victim {
             if self.is_erased(word, at) {
@@ -100,7 +134,7 @@ impl Model {
             match self.links.get(word).copied() {
                 None => drop(self.links.insert(word, (base, at))),
                 Some((id, _)) if id == base => decided = true,
-                Some((id, _)) if !decided => {
+                Some((id, _)) if !decided && !self.is_other(id, victim, 'c') => {
                     decided = true;
                     self.fold(id, base, false);
                 }
@@ -199,6 +233,11 @@ proptest! {
             world.check_whole();
             for word in WORDS {
                 prop_assert_eq!(world.who(&[word]), model.who(word), "{} after step {}", word, step);
+            }
+            if !model.merged {
+                let of = |word: &str| world.vault().0.store.link(world.alias(word).hash).unwrap().map(|link| link.id);
+                let ids: Vec<_> = ["c1", "c2", "c3"].into_iter().filter_map(of).collect();
+                prop_assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "two customers are one person");
             }
             let stats = world.vault().stats().unwrap();
             prop_assert_eq!(stats.contacts as usize, model.contacts.len());
