@@ -5,6 +5,7 @@
 //! Never: a global; two houses can live in one process (the demo and the tests do that).
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -365,10 +366,20 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, BuildError> {
     TcpListener::bind(address).await.map_err(|source| BuildError::Listen { address: address.to_string(), source })
 }
 
-/// Makes a directory that only its owner may enter.
-fn make_private_dir(dir: &std::path::Path) -> std::io::Result<()> {
+/// Makes a directory that only its owner may enter, and its name durable: whatever becomes durable below it is lost with it.
+fn make_private_dir(dir: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+    let made: Vec<&Path> = dir.ancestors().take_while(|path| !path.exists()).collect();
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let sync = |dir: &Path| {
+        let named = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::File::open(named).and_then(|parent| parent.sync_all())
+    };
+    if made.is_empty() {
+        // A run before us may have been killed between the two. Whoever made it for us may keep its parent to himself.
+        _ = sync(dir);
+    }
+    made.into_iter().try_for_each(sync)
 }
 
 #[cfg(test)]

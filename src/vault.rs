@@ -175,7 +175,20 @@ impl VaultError {
 
 impl Vault {
     /// Opens or makes the vault in `dir` and starts its one committer thread. `cache_bytes` bounds sled's cache.
+    ///
+    /// A new one is made beside its place and moved there when it is whole: of files that were half made when the power
+    /// went, sled can open some and not others.
     pub fn open(dir: &Path, keys: &Keyring, cache_bytes: u64) -> Result<Self, VaultError> {
+        if !dir.exists() {
+            let fail = |source| VaultError::Open { path: dir.into(), source };
+            let unfinished = store::unfinished(dir).map_err(fail)?;
+            Self::open_at(&unfinished, keys, cache_bytes)?.close()?;
+            store::finish(&unfinished, dir).map_err(fail)?;
+        }
+        Self::open_at(dir, keys, cache_bytes)
+    }
+
+    fn open_at(dir: &Path, keys: &Keyring, cache_bytes: u64) -> Result<Self, VaultError> {
         let fail = |source| VaultError::Open { path: dir.into(), source };
         let store = Store::open(dir, keys, cache_bytes)?;
         let counts = match store.get(store::Table::Meta, b"counts")? {

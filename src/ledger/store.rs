@@ -48,6 +48,8 @@ impl<T> Found<T> {
 /// How often an opening tries again while a process is just ending, or a child of one has not yet let go of the lock it
 /// inherited. fjall itself waits 200 ms in each try: longer patience would look like a command that hangs.
 const LOCK_RETRIES: u32 = 2;
+/// Where fjall 3 keeps a directory for each keyspace.
+const KEYSPACES: &str = "keyspaces";
 
 impl Store {
     pub(super) fn open(
@@ -85,9 +87,11 @@ impl Store {
                 db.keyspace(space.name(), create).map_err(open_error)
             })
             .collect::<Result<Vec<_>, _>>()?;
-        // fjall syncs what it makes inside; the names of directories made here are ours to make durable.
+        // fjall syncs what it makes, except the directory in which it makes keyspaces: their names are ours to make durable,
+        // as are those of the directories made here.
         let parents = made.iter().filter_map(|made| made.parent()).filter(|parent| !parent.as_os_str().is_empty());
-        for path in parents.chain([dir]) {
+        let parents = parents.map(Path::to_owned);
+        for path in parents.chain([dir.to_owned(), dir.join(KEYSPACES)]) {
             std::fs::File::open(path).and_then(|handle| handle.sync_all()).map_err(io_error)?;
         }
         Ok(Self { db, spaces, sealer, metrics })

@@ -92,6 +92,7 @@ impl Store {
         let config = sled::Config::new().path(dir).cache_capacity(cache_bytes.max(1 << 20)).flush_every_ms(None);
         let mut patience = LOCK_PATIENCE.0;
         let db = loop {
+            drop_half_snapshots(dir).map_err(fail)?;
             match config.open() {
                 Ok(db) => break db,
                 Err(error) if !is_locked(&error) => return Err(fail(error.into())),
@@ -213,6 +214,26 @@ impl Store {
     }
 }
 
+/// sled takes a snapshot that it was still writing (`snap.N.generating`) for the newest one, finds it corrupt, and never opens
+/// again. A snapshot is only a short cut through the log: without one, all of the log is read.
+fn drop_half_snapshots(dir: &Path) -> io::Result<()> {
+    let db = match File::open(dir.join("db")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    // Whoever has the lock may be writing one at this moment. sled takes the same lock, so ours ends with this function.
+    if db.try_lock().is_err() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "generating") {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes the files' existence durable, once after opening.
 pub(super) fn sync_files(dir: &Path) -> io::Result<()> {
     for name in ["conf", "db"] {
@@ -220,8 +241,28 @@ pub(super) fn sync_files(dir: &Path) -> io::Result<()> {
     }
     File::open(dir.join("blobs"))?.sync_all()?;
     File::open(dir)?.sync_all()?;
+    sync_parent(dir)
+}
+
+fn sync_parent(dir: &Path) -> io::Result<()> {
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Where a new vault is made. What an earlier try left there is not whole, and nobody has seen it.
+pub(super) fn unfinished(dir: &Path) -> io::Result<PathBuf> {
+    let mut name = dir.as_os_str().to_owned();
+    name.push(".new");
+    match fs::remove_dir_all(&name) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(name.into()),
+    }
+}
+
+/// Moves a vault that is whole to its place.
+pub(super) fn finish(unfinished: &Path, dir: &Path) -> io::Result<()> {
+    fs::rename(unfinished, dir)?;
+    sync_parent(dir)
 }
 
 /// sled writes a page above 128 KiB (a leaf holds up to 17 records) to a file of its own, once, and never syncs it.
