@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Desk};
@@ -290,9 +291,20 @@ impl App {
 
         let failed = tokio::select! {
             () = stop.cancelled() => None,
-            name = tasks.failed() => Some(name),
-            cause = poisoned(&ledger) => Some(cause),
+            name = tasks.failed() => Some(RunError::TaskFailed(name)),
+            cause = lost(ledger.health(), STUCK_PATIENCE) => Some(RunError::StoreFailed(format!("ledger: {cause}"))),
+            () = vault.poisoned() => Some(RunError::StoreFailed("vault: a write or a sync failed".into())),
         };
+        // A task that stumbled over a failed store is not the news.
+        let failed = failed.map(|error| match &*ledger.health().borrow() {
+            Health::Poisoned(cause) => RunError::StoreFailed(format!("ledger: {cause}")),
+            Health::Stuck => RunError::StoreFailed("ledger: a commit is stuck".into()),
+            Health::Well if !vault.is_healthy() => RunError::StoreFailed("vault: a write or a sync failed".into()),
+            Health::Well => error,
+        });
+        if let Some(error) = &failed {
+            tracing::error!(%error, "the relay ends");
+        }
         tracing::info!("draining: no new requests, no new sends");
         intake.drain();
         doors.cancel();
@@ -305,7 +317,7 @@ impl App {
         house.close();
         let _ = std::fs::remove_file(&config.admin.socket);
         match (failed, drained) {
-            (Some(name), _) => Err(RunError::TaskFailed(name)),
+            (Some(error), _) => Err(error),
             (None, Err(running)) => Err(RunError::DrainIncomplete(
                 running.iter().map(|(name, n)| format!("{n} × {name}")).collect::<Vec<_>>().join(", "),
             )),
@@ -349,14 +361,23 @@ impl House {
     }
 }
 
-/// A poisoned ledger never heals within the process: a restart by the supervisor reopens it.
-async fn poisoned(ledger: &Ledger) -> String {
-    let mut health = ledger.health();
+/// How long a commit may hang before the process gives up: fjall waits for ever when its workers cannot write.
+const STUCK_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until the ledger is lost to this process: a poisoned one never heals, and one that was stuck for so long will not
+/// either. A restart by the supervisor reopens it.
+async fn lost(mut health: watch::Receiver<Health>, patience: Duration) -> String {
     loop {
-        if let Health::Poisoned(cause) = &*health.borrow_and_update() {
-            return format!("ledger ({cause})");
-        }
-        if health.changed().await.is_err() {
+        let found = health.borrow_and_update().clone();
+        let changed = match found {
+            Health::Poisoned(cause) => return cause,
+            Health::Well => health.changed().await,
+            Health::Stuck => match tokio::time::timeout(patience, health.changed()).await {
+                Ok(changed) => changed,
+                Err(_) => return format!("a commit has been stuck for {patience:?}"),
+            },
+        };
+        if changed.is_err() {
             std::future::pending::<()>().await;
         }
     }

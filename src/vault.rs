@@ -195,7 +195,7 @@ impl Vault {
             Some(plain) => record::read_json(&plain)?,
             None => Counts::default(),
         };
-        let committer = Committer::start(store.syncer(dir).map_err(fail)?).map_err(fail)?;
+        let committer = Committer::start(store.poison.clone(), store.syncer(dir).map_err(fail)?).map_err(fail)?;
         // A new vault has written its identity.
         committer.wrote();
         committer.sync_blocking()?;
@@ -347,6 +347,11 @@ impl Vault {
         // Behind the writer's back a batch could slip in after the last sync.
         let _writer = self.writer();
         self.0.committer.stop()
+    }
+
+    /// Waits until a write or a sync has failed: nothing is written from then on, and only opening it again helps.
+    pub async fn poisoned(&self) {
+        self.0.store.poison.came().await;
     }
 
     fn writer(&self) -> MutexGuard<'_, Counts> {

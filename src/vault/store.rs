@@ -11,12 +11,13 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::committer::Poison;
 use super::record::{self, Link, Person};
 use super::{Contact, ContactId, VaultError};
 use crate::clock::Time;
@@ -77,6 +78,7 @@ pub(super) struct Store {
     db: sled::Db,
     sealer: Sealer,
     pub(super) keys: Keyring,
+    pub(super) poison: Poison,
 }
 
 /// Writes that happen together.
@@ -95,7 +97,7 @@ impl Store {
             drop_half_snapshots(dir).map_err(fail)?;
             match config.open() {
                 Ok(db) => break db,
-                Err(error) if !is_locked(&error) => return Err(fail(error.into())),
+                Err(error) if !is_locked(&error) => return Err(fail(with_remedy(error.into()))),
                 Err(_) if patience == 0 => return Err(VaultError::Locked { path: dir.into() }),
                 Err(_) => {
                     patience -= 1;
@@ -103,7 +105,7 @@ impl Store {
                 }
             }
         };
-        let store = Self { db, sealer: keys.sealer("vault"), keys: keys.clone() };
+        let store = Self { db, sealer: keys.sealer("vault"), keys: keys.clone(), poison: Poison::default() };
         store.check_keys(dir)?;
         Ok(store)
     }
@@ -205,11 +207,15 @@ impl Store {
         // A handle of our own: sled's own flush stops at `sync_file_range`, which leaves the device's cache
         // and the file's length alone (`pagecache/iobuf.rs` of 0.34.7).
         let file = File::options().write(true).open(dir.join("db"))?;
+        let (place, identity) = (dir.join("db"), identity(&file.metadata()?));
         let mut blobs = Blobs { dir: dir.join("blobs"), synced: BTreeSet::new() };
         Ok(move || {
-            db.flush()?;
-            blobs.sync()?;
-            file.sync_data()
+            let synced = db.flush().map_err(io::Error::from).and_then(|_| blobs.sync()).and_then(|()| file.sync_data());
+            // A file without a name takes writes and syncs like any other, and is gone with the process.
+            match fs::metadata(&place) {
+                Ok(found) if self::identity(&found) == identity => synced,
+                _ => Err(io::Error::other("its files were removed or replaced while it was open")),
+            }
         })
     }
 }
@@ -242,6 +248,10 @@ pub(super) fn sync_files(dir: &Path) -> io::Result<()> {
     File::open(dir.join("blobs"))?.sync_all()?;
     File::open(dir)?.sync_all()?;
     sync_parent(dir)
+}
+
+fn identity(file: &fs::Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
 }
 
 fn sync_parent(dir: &Path) -> io::Result<()> {
@@ -308,7 +318,20 @@ impl Batch<'_> {
     }
 
     pub(super) fn apply(self) -> Result<(), VaultError> {
-        self.store.db.apply_batch(self.writes).map_err(store_error)
+        self.store.db.apply_batch(self.writes).map_err(|error| {
+            // sled answers everything with its first error from here on, and what it wrote before is not known.
+            tracing::error!(%error, "vault could not be written; it refuses writes until it is reopened");
+            self.store.poison.set();
+            store_error(error)
+        })
+    }
+}
+
+/// sled writes when it opens, so a full disk keeps it shut.
+fn with_remedy(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::StorageFull => io::Error::new(error.kind(), format!("{error}; free space and start again")),
+        _ => error,
     }
 }
 
