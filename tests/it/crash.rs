@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::doors::{self, Door, Shows};
 use crate::process::Installation;
-use crate::support::{PATIENCE, Setup, breath, customer_added};
+use crate::support::{PATIENCE, Setup, breath, customer_added, seed};
 
 const ROUNDS: usize = 20;
 /// Webhooks at once.
@@ -65,15 +65,6 @@ async fn sender(door: Door, sent: Arc<Sent>, count: Arc<AtomicUsize>) {
             }
         }
     }
-}
-
-/// Chance, or the seed of a run that failed.
-#[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a failed run is repeated by its printed seed")]
-fn seed() -> u64 {
-    let given = std::env::var("SEALPOST_TEST_SEED").ok().and_then(|text| text.parse().ok());
-    let seed = given.unwrap_or_else(|| fastrand::u64(..));
-    println!("SEALPOST_TEST_SEED={seed}");
-    seed
 }
 
 #[tokio::test(flavor = "multi_thread")]

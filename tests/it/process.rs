@@ -3,6 +3,7 @@
 //! Promises: the very commands that people type; nothing of the surrounding environment; a process never outlives its test.
 //! Never: a port that another process was given.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ pub struct Installation {
     pub smtp: SmtpSink,
     pub sms: SmsSink,
     pub intake: SocketAddr,
+    /// What the environment of every process holds; nothing else.
+    pub environment: Vec<(&'static str, OsString)>,
     config: PathBuf,
     child: Option<Child>,
 }
@@ -36,7 +39,7 @@ impl Installation {
         let config = dir.path().join("sealpost.toml");
         let toml = configuration(dir.path(), smtp.address().port(), sms.address().port(), &setup);
         std::fs::write(&config, toml).expect("configuration can be written");
-        let this = Self { dir, smtp, sms, intake, config, child: None };
+        let this = Self { dir, smtp, sms, intake, environment: Vec::new(), config, child: None };
         this.must(&["keys", "init"]);
         this
     }
@@ -51,13 +54,20 @@ impl Installation {
         self.dir.path().join("log")
     }
 
-    fn socket(&self) -> PathBuf {
+    /// Where commands talk to the daemon.
+    pub fn socket(&self) -> PathBuf {
         self.storage().join("admin.sock")
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sealpost"));
-        command.env_clear().current_dir(self.dir.path()).arg("--config").arg(&self.config).args(arguments);
+        command
+            .env_clear()
+            .envs(self.environment.iter().cloned())
+            .current_dir(self.dir.path())
+            .arg("--config")
+            .arg(&self.config)
+            .args(arguments);
         command
     }
 
@@ -104,6 +114,12 @@ impl Installation {
 
     /// Starts the daemon and waits until it takes events.
     pub async fn start(&mut self) {
+        self.launch();
+        self.ready().await;
+    }
+
+    /// Starts the daemon, which may fail.
+    pub fn launch(&mut self) {
         let log = || -> File {
             let opened = OpenOptions::new().create(true).append(true).open(self.log());
             opened.expect("a log can be opened")
@@ -111,11 +127,15 @@ impl Installation {
         let mut command = self.command(&["run"]);
         command.stdin(Stdio::null()).stdout(log()).stderr(log());
         self.child = Some(command.spawn().expect("the binary starts"));
+    }
+
+    /// Waits until a daemon that was started takes events.
+    pub async fn ready(&mut self) {
         let ready = async {
             while !matches!(support::ask(&self.socket(), "GET", "/readyz", None).await, Ok((200, _))) {
                 let child = self.child.as_mut().expect("just started");
                 if let Some(status) = child.try_wait().expect("a child can be asked") {
-                    panic!("the daemon ended with {status}: {}", tail(&self.dir.path().join("log")));
+                    panic!("the daemon ended with {status}: {}", tail(&self.log()));
                 }
                 breath().await;
             }
