@@ -5,10 +5,12 @@
 //! Never: a global; two houses can live in one process (the demo and the tests do that).
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Desk};
@@ -304,9 +306,20 @@ impl App {
 
         let failed = tokio::select! {
             () = stop.cancelled() => None,
-            name = tasks.failed() => Some(name),
-            cause = poisoned(&ledger) => Some(cause),
+            name = tasks.failed() => Some(RunError::TaskFailed(name)),
+            cause = lost(ledger.health(), STUCK_PATIENCE) => Some(RunError::StoreFailed(format!("ledger: {cause}"))),
+            () = vault.poisoned() => Some(RunError::StoreFailed("vault: a write or a sync failed".into())),
         };
+        // A task that stumbled over a failed store is not the news.
+        let failed = failed.map(|error| match &*ledger.health().borrow() {
+            Health::Poisoned(cause) => RunError::StoreFailed(format!("ledger: {cause}")),
+            Health::Stuck => RunError::StoreFailed("ledger: a commit is stuck".into()),
+            Health::Well if !vault.is_healthy() => RunError::StoreFailed("vault: a write or a sync failed".into()),
+            Health::Well => error,
+        });
+        if let Some(error) = &failed {
+            tracing::error!(%error, "the relay ends");
+        }
         tracing::info!("draining: no new requests, no new sends");
         intake.drain();
         doors.cancel();
@@ -319,7 +332,7 @@ impl App {
         house.close();
         admin::remove_socket(&config.admin.socket);
         match (failed, drained) {
-            (Some(name), _) => Err(RunError::TaskFailed(name)),
+            (Some(error), _) => Err(error),
             (None, Err(running)) => Err(RunError::DrainIncomplete(
                 running.iter().map(|(name, n)| format!("{n} × {name}")).collect::<Vec<_>>().join(", "),
             )),
@@ -363,14 +376,23 @@ impl House {
     }
 }
 
-/// A poisoned ledger never heals within the process: a restart by the supervisor reopens it.
-async fn poisoned(ledger: &Ledger) -> String {
-    let mut health = ledger.health();
+/// How long a commit may hang before the process gives up: fjall waits for ever when its workers cannot write.
+const STUCK_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until the ledger is lost to this process: a poisoned one never heals, and one that was stuck for so long will not
+/// either. A restart by the supervisor reopens it.
+async fn lost(mut health: watch::Receiver<Health>, patience: Duration) -> String {
     loop {
-        if let Health::Poisoned(cause) = &*health.borrow_and_update() {
-            return format!("ledger ({cause})");
-        }
-        if health.changed().await.is_err() {
+        let found = health.borrow_and_update().clone();
+        let changed = match found {
+            Health::Poisoned(cause) => return cause,
+            Health::Well => health.changed().await,
+            Health::Stuck => match tokio::time::timeout(patience, health.changed()).await {
+                Ok(changed) => changed,
+                Err(_) => return format!("a commit has been stuck for {patience:?}"),
+            },
+        };
+        if changed.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -380,10 +402,20 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, BuildError> {
     TcpListener::bind(address).await.map_err(|source| BuildError::Listen { address: address.to_string(), source })
 }
 
-/// Makes a directory that only its owner may enter.
-fn make_private_dir(dir: &std::path::Path) -> std::io::Result<()> {
+/// Makes a directory that only its owner may enter, and its name durable: whatever becomes durable below it is lost with it.
+fn make_private_dir(dir: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+    let made: Vec<&Path> = dir.ancestors().take_while(|path| !path.exists()).collect();
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let sync = |dir: &Path| {
+        let named = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::File::open(named).and_then(|parent| parent.sync_all())
+    };
+    if made.is_empty() {
+        // A run before us may have been killed between the two. Whoever made it for us may keep its parent to himself.
+        _ = sync(dir);
+    }
+    made.into_iter().try_for_each(sync)
 }
 
 #[cfg(test)]

@@ -182,14 +182,27 @@ impl VaultError {
 
 impl Vault {
     /// Opens or makes the vault in `dir` and starts its one committer thread. `cache_bytes` bounds sled's cache.
+    ///
+    /// A new one is made beside its place and moved there when it is whole: of files that were half made when the power
+    /// went, sled can open some and not others.
     pub fn open(dir: &Path, keys: &Keyring, cache_bytes: u64) -> Result<Self, VaultError> {
+        if !dir.exists() {
+            let fail = |source| VaultError::Open { path: dir.into(), source };
+            let unfinished = store::unfinished(dir).map_err(fail)?;
+            Self::open_at(&unfinished, keys, cache_bytes)?.close()?;
+            store::finish(&unfinished, dir).map_err(fail)?;
+        }
+        Self::open_at(dir, keys, cache_bytes)
+    }
+
+    fn open_at(dir: &Path, keys: &Keyring, cache_bytes: u64) -> Result<Self, VaultError> {
         let fail = |source| VaultError::Open { path: dir.into(), source };
         let store = Store::open(dir, keys, cache_bytes)?;
         let counts = match store.get(store::Table::Meta, b"counts")? {
             Some(plain) => record::read_json(&plain)?,
             None => Counts::default(),
         };
-        let committer = Committer::start(store.syncer(dir).map_err(fail)?).map_err(fail)?;
+        let committer = Committer::start(store.poison.clone(), store.syncer(dir).map_err(fail)?).map_err(fail)?;
         // A new vault has written its identity.
         committer.wrote();
         committer.sync_blocking()?;
@@ -341,6 +354,11 @@ impl Vault {
         // Behind the writer's back a batch could slip in after the last sync.
         let _writer = self.writer();
         self.0.committer.stop()
+    }
+
+    /// Waits until a write or a sync has failed: nothing is written from then on, and only opening it again helps.
+    pub async fn poisoned(&self) {
+        self.0.store.poison.came().await;
     }
 
     fn writer(&self) -> MutexGuard<'_, Counts> {

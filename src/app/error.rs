@@ -68,6 +68,10 @@ impl BuildError {
 pub enum RunError {
     #[error("task `{0}` failed; restart the daemon, nothing acknowledged is lost")]
     TaskFailed(String),
+    #[error(
+        "a store failed ({0}); look at the disk below storage.dir, a restart opens the stores again, nothing acknowledged is lost"
+    )]
+    StoreFailed(String),
     #[error("still running when the drain timeout ended: {0}; their outcomes will be ambiguous")]
     DrainIncomplete(String),
 }

@@ -22,6 +22,7 @@ use super::*;
 mod brakes;
 mod clocks;
 mod readiness;
+mod stores;
 mod stumbles;
 mod sweeps;
 

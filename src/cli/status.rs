@@ -28,6 +28,7 @@ fn text(status: &Value) -> String {
         format!("dead letters: {}", status["dead_letters"]),
         format!("quarantine: {}", status["quarantined"]),
     ];
+    lines.extend(remedy(field(status, "intake")).map(str::to_owned));
     for (target, set) in status["modes_set"].as_object().into_iter().flatten() {
         lines.push(format!("mode set: {target} {} by {}", field(set, "mode"), field(set, "by")));
     }
@@ -53,4 +54,16 @@ fn text(status: &Value) -> String {
         lines.push(format!("waiting: {count} {reason}"));
     }
     lines.join("\n")
+}
+
+/// What a person does about an intake that refuses.
+fn remedy(intake: &str) -> Option<&'static str> {
+    match intake.strip_prefix("refusing: ")? {
+        "disk_low" => Some("remedy: free space where storage.dir is, or grow it; no restart is needed"),
+        "store_failed" => Some(
+            "remedy: the disk below storage.dir fails or hangs; once it is well the daemon goes on, or ends and is to be restarted",
+        ),
+        "backlog" => Some("remedy: planning does not keep up, or stands; the log says why"),
+        _ => None,
+    }
 }

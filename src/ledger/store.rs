@@ -6,7 +6,7 @@
 
 use std::ops::{Bound, RangeBounds};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fjall::config::CompressionPolicy;
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Snapshot};
@@ -25,6 +25,8 @@ use super::{LedgerError, LedgerOptions};
 pub(super) struct Store {
     db: Database,
     spaces: Vec<Keyspace>,
+    /// A file of fjall's that lives as long as the ledger, and which one it was when it was opened.
+    landmark: (PathBuf, (u64, u64)),
     sealer: Sealer,
     metrics: Metrics,
 }
@@ -49,6 +51,10 @@ impl<T> Found<T> {
 /// How often an opening tries again while a process is just ending, or a child of one has not yet let go of the lock it
 /// inherited. fjall itself waits 200 ms in each try: longer patience would look like a command that hangs.
 const LOCK_RETRIES: u32 = 2;
+/// What fjall 3 locks.
+const LOCK_FILE: &str = "lock";
+/// Where fjall 3 keeps a directory for each keyspace.
+const KEYSPACES: &str = "keyspaces";
 
 impl Store {
     pub(super) fn open(
@@ -92,12 +98,16 @@ impl Store {
                 db.keyspace(space.name(), create).map_err(open_error)
             })
             .collect::<Result<Vec<_>, _>>()?;
-        // fjall syncs what it makes inside; the names of directories made here are ours to make durable.
+        // fjall syncs what it makes, except the directory in which it makes keyspaces: their names are ours to make durable,
+        // as are those of the directories made here.
         let parents = made.iter().filter_map(|made| made.parent()).filter(|parent| !parent.as_os_str().is_empty());
-        for path in parents.chain([dir]) {
+        let parents = parents.map(Path::to_owned);
+        for path in parents.chain([dir.to_owned(), dir.join(KEYSPACES)]) {
             std::fs::File::open(path).and_then(|handle| handle.sync_all()).map_err(io_error)?;
         }
-        Ok(Self { db, spaces, sealer, metrics })
+        let landmark = dir.join(LOCK_FILE);
+        let identity = identity(&landmark).map_err(io_error)?;
+        Ok(Self { db, spaces, landmark: (landmark, identity), sealer, metrics })
     }
 
     pub(super) fn space(&self, space: Space) -> &Keyspace {
@@ -216,7 +226,12 @@ impl Store {
                 None => batch.remove(self.space(space), key),
             }
         }
-        batch.commit().map_err(|error| describe(&error))
+        batch.commit().map_err(|error| describe(&error))?;
+        // A file without a name takes writes and syncs like any other, and is gone with the process.
+        match identity(&self.landmark.0) {
+            Ok(found) if found == self.landmark.1 => Ok(()),
+            _ => Err("its files were removed or replaced while it was open".into()),
+        }
     }
 
     /// Asks fjall whether a background worker has poisoned it. Takes its journal's lock: only while no commit runs.
@@ -281,6 +296,11 @@ pub(super) fn disk_bytes(dir: &Path) -> u64 {
         .sum()
 }
 
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    let found = std::fs::metadata(path)?;
+    Ok((found.dev(), found.ino()))
+}
+
 pub(super) fn read_error(error: fjall::Error) -> LedgerError {
     LedgerError::Read(describe(&error))
 }
@@ -288,6 +308,9 @@ pub(super) fn read_error(error: fjall::Error) -> LedgerError {
 /// fjall's errors print themselves as code; the inner one says more to people.
 fn describe(error: &fjall::Error) -> String {
     match error {
+        fjall::Error::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+            format!("{error}; free space and start again")
+        }
         fjall::Error::Io(error) => error.to_string(),
         fjall::Error::Poisoned => "an earlier write or a background worker failed".into(),
         error => format!("{error:?}"),

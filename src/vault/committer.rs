@@ -5,11 +5,11 @@
 //! Never: two rounds at once (sled's concurrent flushes deadlock), a success that was not synced.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::VaultError;
 
@@ -25,7 +25,28 @@ struct Shared {
     /// Batches applied, and how many of them the last good round covered.
     written: AtomicU64,
     synced: AtomicU64,
-    poisoned: AtomicBool,
+    poison: Poison,
+}
+
+/// Whether something failed after which nobody knows what is on the disk. Clones share it; it never ends.
+#[derive(Clone, Default)]
+pub(super) struct Poison(Arc<watch::Sender<bool>>);
+
+impl Poison {
+    pub(super) fn is_there(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    pub(super) fn set(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Waits until it is there.
+    pub(super) async fn came(&self) {
+        let mut watch = self.0.subscribe();
+        // The sender lives in `self`.
+        _ = watch.wait_for(|there| *there).await;
+    }
 }
 
 #[derive(Default)]
@@ -36,8 +57,8 @@ struct Queue {
 
 impl Committer {
     /// Starts the thread; `sync` makes everything written so far durable.
-    pub(super) fn start(sync: impl FnMut() -> io::Result<()> + Send + 'static) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+    pub(super) fn start(poison: Poison, sync: impl FnMut() -> io::Result<()> + Send + 'static) -> io::Result<Self> {
+        let shared = Arc::new(Shared { poison, ..Shared::default() });
         let ending = Ending(Arc::clone(&shared));
         let thread = thread::Builder::new().name("vault-commit".into()).spawn(move || ending.0.run(sync))?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
@@ -46,14 +67,14 @@ impl Committer {
     /// Refuses work on a poisoned or closed vault.
     pub(super) fn check(&self) -> Result<(), VaultError> {
         match () {
-            () if self.shared.poisoned.load(Ordering::SeqCst) => Err(VaultError::Poisoned),
+            () if self.shared.poison.is_there() => Err(VaultError::Poisoned),
             () if self.shared.queue().stop => Err(VaultError::Closed),
             () => Ok(()),
         }
     }
 
     pub(super) fn is_healthy(&self) -> bool {
-        !self.shared.poisoned.load(Ordering::SeqCst)
+        !self.shared.poison.is_there()
     }
 
     /// Notes that a batch was applied: a sync is owed.
@@ -126,12 +147,12 @@ impl Shared {
                 (std::mem::take(&mut queue.waiters), queue.stop)
             };
             // Dropped before the waiters are: none may hear of a failure while the vault still calls itself healthy.
-            let _poison = PoisonOnPanic(&self.poisoned);
+            let _poison = PoisonOnPanic(&self.poison);
             let written = self.written.load(Ordering::SeqCst);
             if written > self.synced.load(Ordering::SeqCst) {
                 if let Err(error) = sync() {
                     tracing::error!(error = %error, "vault could not be synced; it refuses writes until it is reopened");
-                    return self.poisoned.store(true, Ordering::SeqCst);
+                    return self.poison.set();
                 }
                 self.synced.store(written, Ordering::SeqCst);
             }
@@ -146,12 +167,12 @@ impl Shared {
     }
 }
 
-struct PoisonOnPanic<'a>(&'a AtomicBool);
+struct PoisonOnPanic<'a>(&'a Poison);
 
 impl Drop for PoisonOnPanic<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.store(true, Ordering::SeqCst);
+            self.0.set();
         }
     }
 }
@@ -178,7 +199,7 @@ mod tests {
         let (begin, begun) = mpsc::channel::<()>();
         let rounds = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&rounds);
-        let committer = Committer::start(move || {
+        let committer = Committer::start(Poison::default(), move || {
             counted.fetch_add(1, Ordering::SeqCst);
             begun.recv().map_err(io::Error::other)
         })
@@ -200,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_failed_sync_poisons_and_leaves_nobody_waiting() {
-        let committer = Committer::start(|| Err(io::Error::other("disk gone"))).unwrap();
+        let committer = Committer::start(Poison::default(), || Err(io::Error::other("disk gone"))).unwrap();
         assert!(committer.check().is_ok());
         committer.wrote();
         assert!(matches!(committer.sync_blocking(), Err(VaultError::Poisoned)));
@@ -211,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_panic_in_a_sync_poisons_and_leaves_nobody_waiting() {
-        let committer = Committer::start(|| panic!("bug")).unwrap();
+        let committer = Committer::start(Poison::default(), || panic!("bug")).unwrap();
         committer.wrote();
         assert!(matches!(committer.sync_blocking(), Err(VaultError::Poisoned)));
         assert!(!committer.is_healthy());
@@ -221,7 +242,7 @@ mod tests {
     fn stopping_syncs_what_is_owed_and_then_refuses() {
         let rounds = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&rounds);
-        let committer = Committer::start(move || {
+        let committer = Committer::start(Poison::default(), move || {
             counted.fetch_add(1, Ordering::SeqCst);
             Ok(())
         })

@@ -11,12 +11,13 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::committer::Poison;
 use super::record::{self, Link, Person};
 use super::{Contact, ContactId, VaultError};
 use crate::clock::Time;
@@ -78,6 +79,7 @@ pub(super) struct Store {
     db: sled::Db,
     sealer: Sealer,
     pub(super) keys: Keyring,
+    pub(super) poison: Poison,
 }
 
 /// Writes that happen together.
@@ -93,9 +95,10 @@ impl Store {
         let config = sled::Config::new().path(dir).cache_capacity(cache_bytes.max(1 << 20)).flush_every_ms(None);
         let mut patience = LOCK_PATIENCE.0;
         let db = loop {
+            drop_half_snapshots(dir).map_err(fail)?;
             match config.open() {
                 Ok(db) => break db,
-                Err(error) if !is_locked(&error) => return Err(fail(error.into())),
+                Err(error) if !is_locked(&error) => return Err(fail(with_remedy(error.into()))),
                 Err(_) if patience == 0 => return Err(VaultError::Locked { path: dir.into() }),
                 Err(_) => {
                     patience -= 1;
@@ -103,7 +106,7 @@ impl Store {
                 }
             }
         };
-        let store = Self { db, sealer: keys.sealer("vault"), keys: keys.clone() };
+        let store = Self { db, sealer: keys.sealer("vault"), keys: keys.clone(), poison: Poison::default() };
         store.check_keys(dir)?;
         Ok(store)
     }
@@ -212,17 +215,45 @@ impl Store {
         // A handle of our own: sled's own flush stops at `sync_file_range`, which leaves the device's cache
         // and the file's length alone (`pagecache/iobuf.rs` of 0.34.7).
         let file = File::options().write(true).open(dir.join("db"))?;
+        let (place, identity) = (dir.join("db"), identity(&file.metadata()?));
         let mut blobs = Blobs { dir: dir.join("blobs"), synced: BTreeSet::new() };
         Ok(move || {
             failpoint::at(Point::VaultBeforeSync);
-            db.flush()?;
-            failpoint::at(Point::VaultFlushed);
-            blobs.sync()?;
-            file.sync_data()?;
-            failpoint::at(Point::VaultAfterSync);
-            Ok(())
+            let synced = db
+                .flush()
+                .map_err(io::Error::from)
+                .inspect(|_| failpoint::at(Point::VaultFlushed))
+                .and_then(|_| blobs.sync())
+                .and_then(|()| file.sync_data());
+            // A file without a name takes writes and syncs like any other, and is gone with the process.
+            match fs::metadata(&place) {
+                Ok(found) if self::identity(&found) == identity => {
+                    synced.inspect(|()| failpoint::at(Point::VaultAfterSync))
+                }
+                _ => Err(io::Error::other("its files were removed or replaced while it was open")),
+            }
         })
     }
+}
+
+/// sled takes a snapshot that it was still writing (`snap.N.generating`) for the newest one, finds it corrupt, and never opens
+/// again. A snapshot is only a short cut through the log: without one, all of the log is read.
+fn drop_half_snapshots(dir: &Path) -> io::Result<()> {
+    let db = match File::open(dir.join("db")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    // Whoever has the lock may be writing one at this moment. sled takes the same lock, so ours ends with this function.
+    if db.try_lock().is_err() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "generating") {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes the files' existence durable, once after opening.
@@ -232,8 +263,32 @@ pub(super) fn sync_files(dir: &Path) -> io::Result<()> {
     }
     File::open(dir.join("blobs"))?.sync_all()?;
     File::open(dir)?.sync_all()?;
+    sync_parent(dir)
+}
+
+fn identity(file: &fs::Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
+}
+
+fn sync_parent(dir: &Path) -> io::Result<()> {
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Where a new vault is made. What an earlier try left there is not whole, and nobody has seen it.
+pub(super) fn unfinished(dir: &Path) -> io::Result<PathBuf> {
+    let mut name = dir.as_os_str().to_owned();
+    name.push(".new");
+    match fs::remove_dir_all(&name) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(name.into()),
+    }
+}
+
+/// Moves a vault that is whole to its place.
+pub(super) fn finish(unfinished: &Path, dir: &Path) -> io::Result<()> {
+    fs::rename(unfinished, dir)?;
+    sync_parent(dir)
 }
 
 /// sled writes a page above 128 KiB (a leaf holds up to 17 records) to a file of its own, once, and never syncs it.
@@ -279,7 +334,20 @@ impl Batch<'_> {
     }
 
     pub(super) fn apply(self) -> Result<(), VaultError> {
-        self.store.db.apply_batch(self.writes).map_err(store_error)
+        self.store.db.apply_batch(self.writes).map_err(|error| {
+            // sled answers everything with its first error from here on, and what it wrote before is not known.
+            tracing::error!(%error, "vault could not be written; it refuses writes until it is reopened");
+            self.store.poison.set();
+            store_error(error)
+        })
+    }
+}
+
+/// sled writes when it opens, so a full disk keeps it shut.
+fn with_remedy(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::StorageFull => io::Error::new(error.kind(), format!("{error}; free space and start again")),
+        _ => error,
     }
 }
 

@@ -19,7 +19,7 @@ use anyhow::Context;
 use sealpost::failpoint::{self, Point};
 
 use crate::process::Installation;
-use crate::support::Setup;
+use crate::support::{Setup, seed};
 use campaign::campaign;
 
 const TEMPLATE: &str = "welcome";
@@ -57,13 +57,6 @@ async fn a_point_that_nobody_knows_is_refused_with_those_that_are_known() {
     assert_eq!(ended.code(), Some(78));
     let said = std::fs::read_to_string(relay.log()).unwrap();
     assert!(Point::ALL.iter().all(|point| said.contains(point.name())), "{said}");
-}
-
-/// Chance, or the seed of a run that failed.
-fn seed() -> u64 {
-    let seed = from_environment("SEALPOST_TEST_SEED").unwrap_or_else(|| fastrand::u64(..1 << 48));
-    say(&format!("SEALPOST_TEST_SEED={seed}"));
-    seed
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test has no main to be given its environment by")]

@@ -10,6 +10,7 @@
 //! * `outcomes`: every answer a provider can give;
 //! * `doors`: TLS and signatures, as a sender has them;
 //! * `crash`: `kill -9` of the real binary, at every named point and at random, against a book of its own;
+//! * `disk`: power cuts and failing disks under the real binary;
 //! * `bench`: the bench itself, small;
 //! * `commands`: exit codes of the real binary;
 //! * `deploy`: documents, unit, image and manifests, held to the code;
@@ -23,6 +24,7 @@ mod commands;
 mod crash;
 mod customers;
 mod deploy;
+mod disk;
 mod doors;
 mod feeds;
 mod first_day;

@@ -3,6 +3,7 @@
 //! Promises: the very commands that people type; nothing of the surrounding environment; a process never outlives its test.
 //! Never: a port that another process was given.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ pub struct Installation {
     pub smtp: SmtpSink,
     pub sms: SmsSink,
     pub intake: SocketAddr,
+    /// What the environment of every process holds; nothing else.
+    pub environment: Vec<(&'static str, OsString)>,
     config: PathBuf,
     child: Option<Child>,
 }
@@ -36,7 +39,7 @@ impl Installation {
         let config = dir.path().join("sealpost.toml");
         let toml = configuration(dir.path(), smtp.address().port(), sms.address().port(), &setup);
         std::fs::write(&config, toml).expect("configuration can be written");
-        let this = Self { dir, smtp, sms, intake, config, child: None };
+        let this = Self { dir, smtp, sms, intake, environment: Vec::new(), config, child: None };
         this.must(&["keys", "init"]);
         this
     }
@@ -51,13 +54,20 @@ impl Installation {
         self.dir.path().join("log")
     }
 
-    fn socket(&self) -> PathBuf {
+    /// Where commands talk to the daemon.
+    pub fn socket(&self) -> PathBuf {
         self.storage().join("admin.sock")
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sealpost"));
-        command.env_clear().current_dir(self.dir.path()).arg("--config").arg(&self.config).args(arguments);
+        command
+            .env_clear()
+            .envs(self.environment.iter().cloned())
+            .current_dir(self.dir.path())
+            .arg("--config")
+            .arg(&self.config)
+            .args(arguments);
         command
     }
 
@@ -105,6 +115,11 @@ impl Installation {
     /// Starts the daemon and waits until it takes events.
     pub async fn start(&mut self) {
         self.launch(&[]);
+        self.ready().await;
+    }
+
+    /// Waits until a daemon that was started takes events.
+    pub async fn ready(&mut self) {
         if let Some(status) = self.ready_or_ended().await {
             panic!("the daemon ended with {status}: {}", tail(&self.log()));
         }

@@ -408,3 +408,12 @@ pub fn points_issued(event_id: &str, n: u32, points: f64) -> Value {
 pub fn now_millis() -> i64 {
     Clock::system().now().as_millis()
 }
+
+/// Chance, or the seed of a run that failed.
+#[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a failed run is repeated by its printed seed")]
+pub fn seed() -> u64 {
+    let given = std::env::var("SEALPOST_TEST_SEED").ok().and_then(|text| text.parse().ok());
+    let seed = given.unwrap_or_else(|| fastrand::u64(..1 << 48));
+    println!("SEALPOST_TEST_SEED={seed}");
+    seed
+}

@@ -146,3 +146,27 @@ async fn syncs_of_many_tasks_end() {
     }
     assert!(all.join_all().await.into_iter().all(|result| result.is_ok()));
 }
+
+#[test]
+fn a_snapshot_that_was_still_being_written_is_no_reason_not_to_open() {
+    let mut world = World::new();
+    world.put(&["e1"], contact("Asha", 1), PutMode::Replace).unwrap();
+    world.reopen();
+    let half = world.path().join("snap.00000000000FFFFF.generating");
+    std::fs::write(&half, "half of").unwrap();
+    world.reopen();
+    assert_eq!(world.who(&["e1"]), "Asha");
+    assert!(!half.exists());
+}
+
+#[test]
+fn a_vault_that_was_never_made_whole_is_made_anew() {
+    let keys = Keyring::generate();
+    let dir = tempfile::tempdir().unwrap();
+    let (place, unfinished) = (dir.path().join("vault"), dir.path().join("vault.new"));
+    std::fs::create_dir(&unfinished).unwrap();
+    std::fs::write(unfinished.join("conf"), "segment_size: 524288\nuse_compr").unwrap();
+    let vault = Vault::open(&place, &keys, 1 << 20).unwrap();
+    assert!(place.join("conf").exists() && !unfinished.exists());
+    vault.close().unwrap();
+}
