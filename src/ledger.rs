@@ -35,6 +35,7 @@ mod queue;
 mod record;
 mod retention;
 mod store;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod timeline;

@@ -18,7 +18,7 @@ use crate::telemetry::{Metrics, Reason};
 use super::changes::Op;
 use super::key::{Key, Space};
 use super::record::{self, Plain, Unreadable};
-use super::{LedgerError, LedgerOptions};
+use super::{LedgerError, LedgerOptions, tail};
 
 /// Open handles. Clones share them; the directory's lock is released with the last.
 #[derive(Clone)]
@@ -71,7 +71,7 @@ impl Store {
 
         let made: Vec<&Path> = dir.ancestors().take_while(|path| !path.exists()).collect();
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error)?;
-        let mut retries = LOCK_RETRIES;
+        let (mut retries, mut mended) = (LOCK_RETRIES, false);
         let db = loop {
             let opened = Database::builder(dir)
                 .cache_size(options.cache_bytes)
@@ -83,6 +83,14 @@ impl Store {
             match opened {
                 Ok(db) => break db,
                 Err(fjall::Error::Locked) if retries > 0 => retries -= 1,
+                Err(fjall::Error::JournalRecovery(fjall::JournalRecoveryError::ChecksumMismatch))
+                    if !mended && tail::cut_torn_batch(dir, &dir.join(LOCK_FILE)).map_err(io_error)? =>
+                {
+                    mended = true;
+                    tracing::warn!(
+                        "the ledger's last batch was only partly on the disk, and nobody was told of it; it is dropped"
+                    );
+                }
                 Err(error) => return Err(open_error(error)),
             }
         };

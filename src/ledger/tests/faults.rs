@@ -108,6 +108,33 @@ async fn any_bytes_under_any_key_are_survived() {
     assert_eq!(look(&house.open()), [id(1)]);
 }
 
+/// Flips a byte of the `n`th last batch of the journal.
+fn tear(house: &House, n: usize) {
+    let journal = house.path().join("0.jnl");
+    let mut bytes = std::fs::read(&journal).unwrap();
+    let ends: Vec<usize> = (0..bytes.len() - 4).filter(|at| bytes[*at..].starts_with(b"FJL\x03")).collect();
+    bytes[ends[ends.len() - 1 - n] - 40] ^= 1;
+    std::fs::write(&journal, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn a_last_batch_that_is_only_partly_on_the_disk_is_dropped_and_no_other() {
+    let house = House::new();
+    let ledger = house.open();
+    for _ in 0..3 {
+        ledger.append(delivery("body")).await.unwrap();
+    }
+    ledger.close();
+    tear(&house, 0);
+    let ledger = house.open();
+    assert_eq!(ledger.journal_after(DeliverySeq(0), 10).unwrap().len(), 2);
+    assert_eq!(ledger.append(delivery("again")).await.unwrap(), DeliverySeq(3));
+    ledger.close();
+    assert_eq!(house.open().journal_after(DeliverySeq(0), 10).unwrap().len(), 3);
+    tear(&house, 1);
+    assert!(matches!(house.try_open(), Err(LedgerError::Open { .. })), "what others follow was acknowledged");
+}
+
 #[tokio::test]
 async fn a_poisoned_store_answers_at_once_and_for_ever() {
     let house = House::new();
