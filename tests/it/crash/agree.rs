@@ -34,7 +34,8 @@ impl Sum {
         let count = |word: &str| words.iter().filter(|what| **what == word).count();
         ensure!(count("received") == 1, "received {} times", count("received"));
         ensure!(count("planned") == 2, "planned {} times", count("planned"));
-        let deliveries = u32::try_from(1 + count("duplicate"))?;
+        let copies = lines.iter().filter_map(|line| line["copies"].as_u64()).sum::<u64>();
+        let deliveries = u32::try_from(1 + copies)?;
         let (least, most) = (entry.acknowledged, entry.acknowledged + entry.unsure);
         ensure!((least..=most).contains(&deliveries), "{deliveries} deliveries, not {least} to {most}");
         self.deliveries += u64::from(deliveries);
