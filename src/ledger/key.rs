@@ -53,15 +53,13 @@ impl Space {
         }
     }
 
-    /// fjall counts keys and values alone: an entry without a value takes several times what it is counted as, so that
-    /// tables of keys have smaller memtables.
+    /// Every change rewrites a few keys of the small ones; their memtables need not be large. Smaller ones than these would
+    /// save memory and cost latency: each flush syncs the journal, and compactions follow it.
     pub(super) fn memtable_bytes(self) -> u64 {
         const MIB: u64 = 1 << 20;
         match self {
-            Self::Meta | Self::Queue => MIB,
-            Self::Index | Self::Quarantine | Self::Outcomes => 2 * MIB,
-            Self::Events | Self::Notifications | Self::Timeline => 4 * MIB,
-            Self::Journal => 8 * MIB,
+            Self::Quarantine | Self::Meta | Self::Queue | Self::Outcomes => 4 * MIB,
+            _ => 8 * MIB,
         }
     }
 }
