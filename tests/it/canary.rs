@@ -201,6 +201,19 @@ async fn break_in(relay: &Installation, heard: &mut Heard) {
     heard.0.push(("intake: no HTTP".into(), answer));
 }
 
+/// Events whose ids, and names of fields, are somebody: they are events like any other, and are found by what was sent.
+async fn hide_in_names(relay: &Installation, heard: &mut Heard) {
+    for id in [format!("a.{EMAIL}"), format!("+{MOBILE}"), format!("{FIRST} {LAST}")] {
+        let named = json!({ format!("{FIRST} {LAST}"): 1, EMAIL: {MOBILE: EMAIL}, "customFields": {format!("{LAST}_size"): "L"} });
+        let mut body: Value = serde_json::from_slice(&event("customerAdded", &id, &named)).expect("JSON");
+        body["apiRequestId"] = json!(id);
+        body["refId"] = json!(format!("{ORG}_{CUSTOMER}"));
+        assert_eq!(heard.deliver(relay, "ids that are somebody", KEY, body.to_string().as_bytes()).await, 200);
+        body["eventName"] = json!(id);
+        assert_eq!(heard.deliver(relay, "a name that is somebody", KEY, body.to_string().as_bytes()).await, 200);
+    }
+}
+
 /// Everything support looks at.
 async fn look(relay: &Installation, heard: &mut Heard) {
     let customer = format!("external_id:{EXTERNAL}");
@@ -216,6 +229,11 @@ async fn look(relay: &Installation, heard: &mut Heard) {
         &["status"],
     ] {
         heard.run_twice(relay, arguments);
+    }
+    for id in [format!("a.{EMAIL}"), format!("+{MOBILE}"), format!("{FIRST} {LAST}")] {
+        for by in ["--event-id", "--request-id"] {
+            heard.run_twice(relay, &["events", "find", by, &id]);
+        }
     }
     let phone = format!("phone:{MOBILE}");
     for arguments in [
@@ -369,6 +387,7 @@ async fn a_planted_person_is_found_in_nothing_the_relay_writes_or_says() {
         assert_eq!(heard.deliver(&relay, &file, KEY, &body).await, 200, "{file}");
     }
     break_in(&relay, &mut heard).await;
+    hide_in_names(&relay, &mut heard).await;
     heard.deliver(&relay, "last", KEY, &event("customerUpdated", "last", &json!({}))).await;
     relay.settled("last").await;
     relay.kill();
