@@ -63,7 +63,7 @@ pub async fn run(plan: FloodPlan, mut tell: impl FnMut(&str)) -> anyhow::Result<
     tell(&format!("{} events at once", plan.events));
     let events = Events::new(Kind::Mail, plan.contacts);
     let started = Instant::now();
-    let pace = Pace::Counted { clients: plan.clients, requests: plan.events };
+    let pace = Pace::Insistent { clients: plan.clients, requests: plan.events };
     let posted = load::drive(site.intake, &events, pace).await?;
     tell("acknowledged; waiting until the rest is held");
     let rest = plan.events - plan.brake;

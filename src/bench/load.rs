@@ -1,6 +1,6 @@
 //! The load: connections that post events and note how long each answer took.
 //!
-//! Promises: an answer other than 200 ends the run with its status; in a steady phase a request that had to wait for a free
+//! Promises: an answer other than 200 ends the run with its status (a 429 not that of a sender who insists); in a steady phase a request that had to wait for a free
 //! connection is timed from when it was due, not from when it was sent, so that a slow relay cannot hide behind a slow sender.
 //! Never: a sample that is left out.
 
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use axum::body::Bytes;
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use futures_util::future::try_join_all;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -26,6 +26,9 @@ use super::setup::KEY;
 /// Connections of a steady phase.
 const STEADY_CLIENTS: usize = 64;
 
+/// How long an insistent sender keeps what was refused for now.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// How requests follow each other.
 #[derive(Clone, Copy)]
 pub(super) enum Pace {
@@ -38,6 +41,13 @@ pub(super) enum Pace {
     },
     /// The same, up to a number of requests.
     Counted {
+        /// How many.
+        clients: usize,
+        /// Altogether.
+        requests: u64,
+    },
+    /// The same by a sender that posts again what it is told to keep for now (429), as Capillary does.
+    Insistent {
         /// How many.
         clients: usize,
         /// Altogether.
@@ -84,7 +94,7 @@ impl Driven {
 
 /// Posts events to `target`.
 pub(super) async fn drive(target: SocketAddr, events: &Events, pace: Pace) -> anyhow::Result<Driven> {
-    let (Pace::Flat { clients, .. } | Pace::Counted { clients, .. }) = pace else {
+    let (Pace::Flat { clients, .. } | Pace::Counted { clients, .. } | Pace::Insistent { clients, .. }) = pace else {
         return drive_with(target, events, pace, STEADY_CLIENTS).await;
     };
     drive_with(target, events, pace, clients).await
@@ -126,7 +136,7 @@ impl Turns {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         match self.pace {
             Pace::Flat { lasts, .. } => (self.started.elapsed() < lasts).then(Instant::now),
-            Pace::Counted { requests, .. } => (number < requests).then(Instant::now),
+            Pace::Counted { requests, .. } | Pace::Insistent { requests, .. } => (number < requests).then(Instant::now),
             Pace::Steady { per_second, lasts } => {
                 let due =
                     Duration::from_secs(1).mul_f64(f64::from(u32::try_from(number).ok()?) / f64::from(per_second));
@@ -148,15 +158,25 @@ impl Turns {
 async fn client(mut sender: SendRequest<Full<Bytes>>, events: &Events, turns: &Turns) -> anyhow::Result<Vec<u32>> {
     let mut micros = Vec::new();
     while let Some(due) = turns.take().await {
-        let request = request(Method::POST, "/v1/events/bench", &[("X-Sealpost-Key", KEY)], events.next())?;
-        sender.ready().await?;
-        let answer = sender.send_request(request).await?;
-        let status = answer.status();
-        answer.into_body().collect().await?;
+        let body = events.next();
+        let mut status = post(&mut sender, body.clone()).await?;
+        while status == StatusCode::TOO_MANY_REQUESTS && matches!(turns.pace, Pace::Insistent { .. }) {
+            tokio::time::sleep(AGAIN).await;
+            status = post(&mut sender, body.clone()).await?;
+        }
         ensure!(status.is_success(), "the intake answered {status}");
         micros.push(u32::try_from(due.elapsed().as_micros()).unwrap_or(u32::MAX));
     }
     Ok(micros)
+}
+
+async fn post(sender: &mut SendRequest<Full<Bytes>>, body: Bytes) -> anyhow::Result<StatusCode> {
+    let request = request(Method::POST, "/v1/events/bench", &[("X-Sealpost-Key", KEY)], body)?;
+    sender.ready().await?;
+    let answer = sender.send_request(request).await?;
+    let status = answer.status();
+    answer.into_body().collect().await?;
+    Ok(status)
 }
 
 #[cfg(test)]
