@@ -105,7 +105,8 @@ async fn drive_with(target: SocketAddr, events: &Events, pace: Pace, clients: us
     let senders = try_join_all((0..clients).map(|_| connect(target, &tasks))).await?;
     let started = Instant::now();
     let turns = Turns { pace, started, next: AtomicU64::new(0) };
-    let samples = try_join_all(senders.into_iter().map(|sender| client(sender, events, &turns))).await?;
+    let again = async || connect(target, &tasks).await;
+    let samples = try_join_all(senders.into_iter().map(|sender| client(sender, &again, events, &turns))).await?;
     let took = started.elapsed();
     let mut micros = samples.concat();
     micros.sort_unstable();
@@ -155,13 +156,20 @@ impl Turns {
     }
 }
 
-async fn client(mut sender: SendRequest<Full<Bytes>>, events: &Events, turns: &Turns) -> anyhow::Result<Vec<u32>> {
+async fn client(
+    mut sender: SendRequest<Full<Bytes>>,
+    again: &impl AsyncFn() -> anyhow::Result<SendRequest<Full<Bytes>>>,
+    events: &Events,
+    turns: &Turns,
+) -> anyhow::Result<Vec<u32>> {
     let mut micros = Vec::new();
     while let Some(due) = turns.take().await {
         let body = events.next();
         let mut status = post(&mut sender, body.clone()).await?;
         while status == StatusCode::TOO_MANY_REQUESTS && matches!(turns.pace, Pace::Insistent { .. }) {
             tokio::time::sleep(AGAIN).await;
+            // Who refuses for now also closes the connection.
+            sender = again().await?;
             status = post(&mut sender, body.clone()).await?;
         }
         ensure!(status.is_success(), "the intake answered {status}");
