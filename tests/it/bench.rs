@@ -4,19 +4,26 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-#[test]
-fn the_bench_runs_measures_and_cleans_up() {
+/// Runs a bench with these words; what it reported. It must leave nothing behind.
+fn bench(words: &[&str]) -> Value {
     let scratch = tempfile::tempdir().expect("a temporary directory");
     let output = Command::new(env!("CARGO_BIN_EXE_sealpost"))
         .env_clear()
         .env("TMPDIR", scratch.path())
-        .args(["bench", "--json", "--contacts", "50", "--messages", "60", "--seconds", "1", "--rate", "50"])
+        .args(["bench", "--json", "--contacts", "50"])
+        .args(words)
         .stdin(Stdio::null())
         .output()
         .expect("the binary runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let left = std::fs::read_dir(scratch.path()).expect("the directory can be read").count();
+    assert_eq!(left, 0, "the bench left files behind");
+    serde_json::from_slice(&output.stdout).expect("one JSON document")
+}
+
+#[test]
+fn the_bench_runs_measures_and_cleans_up() {
+    let report = bench(&["--messages", "60", "--seconds", "1", "--rate", "50"]);
     assert_eq!(report["mails"]["messages"], 60);
     assert_eq!(report["texts"]["messages"], 60);
     assert_eq!(report["steady"]["answers"], 50, "a steady phase sends exactly what its rate says");
@@ -35,21 +42,10 @@ fn the_bench_runs_measures_and_cleans_up() {
     ] {
         assert!(report.pointer(figure).and_then(Value::as_f64).is_some_and(|f| f > 0.0), "{figure}: {report}");
     }
-    let left = std::fs::read_dir(scratch.path()).expect("the directory can be read").count();
-    assert_eq!(left, 0, "the bench left files behind");
 }
 
 #[test]
 fn a_flood_is_held_by_the_brake_and_cancelled_by_one_command() {
-    let scratch = tempfile::tempdir().expect("a temporary directory");
-    let output = Command::new(env!("CARGO_BIN_EXE_sealpost"))
-        .env_clear()
-        .env("TMPDIR", scratch.path())
-        .args(["bench", "--json", "--contacts", "50", "--flood", "2000", "--brake", "30"])
-        .stdin(Stdio::null())
-        .output()
-        .expect("the binary runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    let report = bench(&["--flood", "2000", "--brake", "30"]);
     assert_eq!((&report["sent"], &report["held"]), (&30.into(), &1_970.into()));
 }
