@@ -19,6 +19,7 @@ use crate::id::{Channel, KeyedHash, Namespace};
 use crate::personal::Personal;
 use crate::seal::Keyring;
 
+mod absent;
 mod barred;
 mod committer;
 mod contact;

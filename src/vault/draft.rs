@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::absent::Since;
 use super::record::{self, Entry, Link, Person};
 use super::store::{Store, Table};
 use super::{Contact, ContactId, VaultError, kept};
@@ -101,6 +102,13 @@ impl<'s> Draft<'s> {
         match link {
             Some(link) if self.person(link.id)?.is_some() => Ok(Some(link)),
             _ => Ok(None),
+        }
+    }
+
+    /// Spares the look for a name that a reader found nowhere, unless somebody has written it since.
+    pub(super) fn was_absent(&mut self, hash: KeyedHash, since: Since) {
+        if self.store.names.is_untouched(hash, since) {
+            self.links.entry(hash).or_insert((None, None));
         }
     }
 
@@ -341,6 +349,7 @@ impl<'s> Draft<'s> {
             dirty = true;
             moved |= was.is_some_and(|was| now.is_none_or(|now| now.id != was.id));
             count(&mut after.aliases, was.is_some(), now.is_some());
+            self.store.names.touch(*hash);
             match now {
                 Some(link) => batch.put(Table::Unique, &hash.0, &record::write_link(*link))?,
                 None => batch.remove(Table::Unique, &hash.0),
@@ -364,7 +373,9 @@ impl<'s> Draft<'s> {
         }
         if dirty {
             batch.put(Table::Meta, b"counts", &record::write_json(&after)?)?;
-            batch.apply()?;
+            let applied = batch.apply();
+            self.store.names.applied();
+            applied?;
             *counts = after;
         }
         Ok(Committed { woken, dirty, moved })

@@ -8,17 +8,19 @@
 
 use std::sync::mpsc;
 
+use super::absent::Since;
 use super::draft::Draft;
 use super::link::{self, Name, Teller, United};
 use super::store::Table;
 use super::{Contact, Learned, NamedAlias, PutMode, Vault, VaultError, contact};
 use crate::event::Alias;
-use crate::id::Namespace;
+use crate::id::{KeyedHash, Namespace};
 
 /// People put in one batch.
 const AT_ONCE: usize = 250;
-/// Batches made ready while one is put.
-const AHEAD: usize = 1;
+/// Threads that make batches ready. sled lets nobody read while it applies a batch, so the reading has to be done by two at a time in
+/// between.
+const PREPARERS: usize = 2;
 
 /// One of many.
 pub struct PutRow {
@@ -55,6 +57,8 @@ struct Fit<'r> {
     at: usize,
     names: Vec<Name>,
     contact: Contact,
+    /// Names that led nowhere, and when that was.
+    absent: (Since, Vec<KeyedHash>),
     row: &'r PutRow,
 }
 
@@ -70,12 +74,18 @@ impl Vault {
             return Ok(done);
         }
         std::thread::scope(|scope| {
-            let (ahead, prepared) = mpsc::sync_channel(AHEAD);
-            scope.spawn(move || {
-                // Whoever no longer takes them has failed, and says so.
-                rows.chunks(AT_ONCE).all(|rows| ahead.send(self.prepare(namespace, rows, how)).is_ok())
-            });
-            for chunk in prepared {
+            let prepared: Vec<_> = (0..PREPARERS)
+                .map(|first| {
+                    // Each is one batch ahead at most: the reader's pages are to be in the cache still when they are written.
+                    let (ahead, prepared) = mpsc::sync_channel(0);
+                    let mut own = rows.chunks(AT_ONCE).skip(first).step_by(PREPARERS);
+                    // Whoever no longer takes them has failed, and says so.
+                    scope.spawn(move || own.all(|rows| ahead.send(self.prepare(namespace, rows, how)).is_ok()));
+                    prepared
+                })
+                .collect();
+            // They take turns as the batches do; the first that has none left had the last one.
+            for chunk in prepared.iter().cycle().map_while(|prepared| prepared.recv().ok()) {
                 self.put_chunk(namespace, chunk, how, &mut done)?;
             }
             Ok(done)
@@ -88,13 +98,16 @@ impl Vault {
         rows.iter()
             .map(|row| {
                 let (names, contact) = self.fit(namespace, row, how)?;
-                for alias in names.iter().map(|name| name.alias) {
-                    self.0.store.warm(Table::Unique, &alias.hash.0)?;
+                let mut absent = (self.0.store.names.now(), Vec::new());
+                for alias in names.iter().map(|name| name.alias).filter(|alias| alias.kind.is_unique()) {
+                    if !self.0.store.contains(Table::Unique, &alias.hash.0)? {
+                        absent.1.push(alias.hash);
+                    }
                 }
                 for alias in contact::address_aliases(&self.0.store.keys, namespace, &contact) {
                     self.0.store.warm(Table::Shared, &alias.hash.0)?;
                 }
-                Ok(Fit { at: 0, names, contact, row })
+                Ok(Fit { at: 0, names, contact, absent, row })
             })
             .collect()
     }
@@ -207,6 +220,8 @@ fn put_row(
     fit: &Fit<'_>,
     how: PutHow,
 ) -> Result<Option<United>, VaultError> {
+    let (since, absent) = &fit.absent;
+    absent.iter().for_each(|hash| draft.was_absent(*hash, *since));
     if !fit.row.dated {
         for name in &fit.names {
             let hash = name.alias.hash;

@@ -13,10 +13,12 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::absent::LastWritten;
 use super::committer::Poison;
 use super::record::{self, Link, Person};
 use super::{Contact, ContactId, VaultError};
@@ -80,6 +82,10 @@ pub(super) struct Store {
     sealer: Sealer,
     pub(super) keys: Keyring,
     pub(super) poison: Poison,
+    /// False while nobody was ever erased: then nobody need be looked up as such, which every event would do several times.
+    has_tombstones: AtomicBool,
+    /// Of the unique names.
+    pub(super) names: LastWritten,
 }
 
 /// Writes that happen together.
@@ -106,8 +112,16 @@ impl Store {
                 }
             }
         };
-        let store = Self { db, sealer: keys.sealer("vault"), keys: keys.clone(), poison: Poison::default() };
+        let store = Self {
+            db,
+            sealer: keys.sealer("vault"),
+            keys: keys.clone(),
+            poison: Poison::default(),
+            has_tombstones: AtomicBool::new(true),
+            names: LastWritten::new(),
+        };
         store.check_keys(dir)?;
+        store.has_tombstones.store(!store.some_keys(Table::Tombstone, &[], 1)?.is_empty(), Ordering::SeqCst);
         Ok(store)
     }
 
@@ -162,6 +176,9 @@ impl Store {
     }
 
     pub(super) fn tombstone(&self, hash: KeyedHash) -> Result<Option<Time>, VaultError> {
+        if !self.has_tombstones.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
         self.get(Table::Tombstone, &hash.0)?.map(|plain| record::read_time(&plain)).transpose()
     }
 
@@ -324,6 +341,10 @@ impl Batch<'_> {
         let sealed = self.store.sealer.seal(&[table.name(), key], plain);
         if sealed.len() > RECORD_LIMIT {
             return Err(VaultError::TooLarge { size: plain.len(), limit: PLAIN_LIMIT });
+        }
+        if matches!(table, Table::Tombstone) {
+            // Before it can be read: a batch that fails after this costs look-ups, not an erasure.
+            self.store.has_tombstones.store(true, Ordering::SeqCst);
         }
         self.writes.insert(table.key(key), sealed);
         Ok(())

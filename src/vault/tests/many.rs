@@ -107,3 +107,26 @@ fn a_thousand_are_put_and_the_same_again_changes_nothing() {
     let again = world.many(&rows, PutHow::Contact(PutMode::Patch));
     assert!(!again.dirty && again.woken.is_empty(), "the same again changes nothing");
 }
+
+#[test]
+fn whoever_stands_in_several_batches_is_one_person() {
+    // Batches are made ready while others are put: a name that led nowhere then may lead somewhere when its turn comes.
+    let words = |n: i64| [format!("c{}", n % 300), format!("k{}", n / 300 * 300 + n % 7)];
+    let (together, alone) = (World::new(), World::new());
+    let row = |world: &World, n: i64| PutRow {
+        aliases: words(n).iter().map(|word| world.named(word)).collect(),
+        contact: contact(&format!("Put{n}"), 10 + n),
+        dated: true,
+    };
+    let rows: Vec<PutRow> = (0..1_000).map(|n| row(&together, n)).collect();
+    together.many(&rows, PutHow::Contact(PutMode::Patch));
+    (0..1_000).for_each(|n| drop(alone.many(&[row(&alone, n)], PutHow::Contact(PutMode::Patch))));
+    let seen = |world: &World| {
+        let who: Vec<String> = (0..1_000).flat_map(words).map(|word| world.who(&[&word])).collect();
+        let stats = world.vault().stats().unwrap();
+        (who, stats.contacts, stats.aliases)
+    };
+    assert_eq!(seen(&together), seen(&alone));
+    assert_eq!(together.vault().stats().unwrap().contacts, 300);
+    together.check_whole();
+}
