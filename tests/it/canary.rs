@@ -1,11 +1,10 @@
 //! A planted person, sent down every path of the real binary, then looked for in every byte that it wrote or said.
 //!
-//! Promises: every value in every encoding of [`needle`]; logs at the finest level; files while it runs, after `kill -9` and at
+//! Promises: every value in every encoding of [`crate::needle`]; logs at the finest level; files while it runs, after `kill -9` and at
 //! rest.
 //! Never: a search that is not known to find: it must find the person in the catcher's mail.
 
 mod doors;
-mod needle;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,9 +15,9 @@ use sealpost::sink::smtp::{Act, Phase, SmtpScript};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::process::Installation;
+use crate::needle::Needles;
+use crate::process::{Installation, files};
 use crate::support::{self, KEY, ORG, Setup, now_millis};
-use needle::Needles;
 
 const FIRST: &str = "Zyxcanaryfirst";
 const LAST: &str = "Zyxcanarylast";
@@ -319,28 +318,13 @@ fn report(relay: &Installation, heard: &mut Heard, elsewhere: &Path) {
     assert!(!heard.run(relay, &["report", "outcomes", "--day", FIRST]));
 }
 
-/// Every file below a directory.
-fn files(dir: &Path, found: &mut Vec<(String, Vec<u8>)>) {
-    for entry in std::fs::read_dir(dir).expect("a directory can be listed") {
-        let path = entry.expect("entry can be read").path();
-        if path.is_dir() {
-            files(&path, found);
-        } else if let Ok(bytes) = std::fs::read(&path) {
-            // A socket cannot be read, and holds nothing. A file's name is looked at too.
-            found.push((path.display().to_string(), [path.display().to_string().as_bytes(), b"\n", &bytes].concat()));
-        }
-    }
-}
-
 fn assert_clean(needles: &Needles, when: &str, relay: &Installation) {
     let mut found = Vec::new();
     files(relay.dir.path(), &mut found);
     let bytes: usize = found.iter().map(|(_, bytes)| bytes.len()).sum();
     assert!(found.len() > 5 && bytes > 10_000, "{when}: stores and logs are there to be searched");
-    for (path, bytes) in &found {
-        let traces = needles.find(bytes);
-        assert!(traces.is_empty(), "{when}: {path} holds {traces:?}");
-    }
+    let traces = relay.traces(needles);
+    assert!(traces.is_empty(), "{when}: {traces:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -437,4 +421,23 @@ async fn a_planted_person_is_found_in_nothing_the_relay_writes_or_says() {
     let mails = relay.smtp.mails();
     assert!(!needles.find(&mails[0].raw).is_empty(), "the search finds the person in the mail that was sent");
     assert!(!needles.find(&relay.sms.messages()[0].body).is_empty(), "and in the text");
+}
+
+/// The limit is raised first: the relay must not leave its memory on a disk even then.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_core_file_is_made_even_where_one_is_asked_for() {
+    use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+    use std::os::unix::process::ExitStatusExt;
+    let mut relay = Installation::new(Setup::default()).await;
+    relay.start().await;
+    let pid = Pid::from_raw(relay.pid().cast_signed()).expect("a process");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", relay.pid())).expect("its limits can be read");
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit of cores");
+    let core: Vec<&str> = core.split_whitespace().collect();
+    assert_eq!(core[4..6], ["0", "0"], "{core:?}");
+    // Only the superuser may; anybody else has shown by now that the limit is there to stay.
+    let _ = prlimit(Some(pid), Resource::Core, Rlimit { current: None, maximum: None });
+    kill_process(pid, Signal::ABORT).expect("it can be told to abort");
+    let ended = relay.ended().await;
+    assert!(ended.signal() == Some(Signal::ABORT.as_raw()) && !ended.core_dumped(), "{ended}");
 }

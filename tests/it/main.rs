@@ -3,6 +3,7 @@
 //! * `house`: the rules of the house that no compiler checks (who may use whom, who may expose a person);
 //! * `support`: a whole relay on loopback, with scriptable catchers;
 //! * `process`: the real binary, with catchers that survive it;
+//! * `needle`: how people are looked for in bytes, which every installation does of itself at its end;
 //! * `pipeline`: webhook in, message out: read this first;
 //! * `feeds`: reports, daily files and the webhook of a whole relay;
 //! * `lookup`: people who stay in the brand's own directory;
@@ -31,6 +32,7 @@ mod first_day;
 mod fixtures;
 mod house;
 mod lookup;
+mod needle;
 mod orgs;
 mod outcomes;
 mod people;

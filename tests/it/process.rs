@@ -1,6 +1,7 @@
 //! The real binary as a process, with catchers in the test that survive it.
 //!
-//! Promises: the very commands that people type; nothing of the surrounding environment; a process never outlives its test.
+//! Promises: the very commands that people type; nothing of the surrounding environment; a process never outlives its test;
+//! whatever befell it, none of [`support::person`] is left in its files or its log.
 //! Never: a port that another process was given.
 
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use sealpost::sink::smtp::SmtpSink;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::needle::Needles;
 use crate::support::{self, PATIENCE, Setup, breath, configuration};
 
 /// An installation: a directory with keys and configuration, and the process if it runs.
@@ -222,11 +224,51 @@ impl Installation {
     }
 }
 
+impl Installation {
+    /// Where any of these is found in what the processes wrote: their store's files, whatever they are called, and their log.
+    pub fn traces(&self, needles: &Needles) -> Vec<String> {
+        let mut found = Vec::new();
+        // What lies beside them the test wrote itself.
+        files(&self.storage(), &mut found);
+        found.extend(std::fs::read(self.log()).map(|log| (self.log().display().to_string(), log)));
+        let is_log = |path: &str| path.ends_with("/log") || path.ends_with(".log");
+        let of = |(path, bytes): &(String, Vec<u8>)| {
+            let traces = if is_log(path) { needles.find_in_log(bytes) } else { needles.find(bytes) };
+            (!traces.is_empty()).then(|| format!("{path} holds {traces:?}"))
+        };
+        found.iter().filter_map(of).collect()
+    }
+}
+
+/// The made-up people of the tests, by what all of them have and by the whole of two.
+fn everybody() -> Needles {
+    Needles::new(&["Givenname", "Familyname", "person1@example.com", "person2@example.com", "9900000001", "9900000002"])
+}
+
+/// Every file below a directory, with its name before its bytes. A socket cannot be read, and holds nothing.
+pub fn files(dir: &Path, found: &mut Vec<(String, Vec<u8>)>) {
+    // Some tests remove it.
+    for entry in std::fs::read_dir(dir).into_iter().flatten() {
+        let path = entry.expect("entry can be read").path();
+        if path.is_dir() {
+            files(&path, found);
+        } else if let Ok(bytes) = std::fs::read(&path) {
+            let name = path.display().to_string();
+            let named = [name.as_bytes(), b"\n", &bytes].concat();
+            found.push((name, named));
+        }
+    }
+}
+
 impl Drop for Installation {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
+        }
+        if !std::thread::panicking() {
+            let traces = self.traces(&everybody());
+            assert!(traces.is_empty(), "somebody was left behind: {traces:#?}");
         }
     }
 }
