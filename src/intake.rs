@@ -28,7 +28,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
@@ -36,7 +36,7 @@ use crate::config;
 use crate::failpoint::{self, Point};
 use crate::id::{DeliverySeq, SourceId};
 use crate::ledger::{Delivery, Health, Ledger, LedgerError};
-use crate::serve::{ClientAddress, Limits};
+use crate::serve::{ClientAddress, Limits, Visitor};
 use crate::telemetry::{Metrics, SourceOutcome};
 
 mod alarm;
@@ -90,16 +90,18 @@ struct Inner<J> {
     draining: AtomicBool,
     stranger_alarm: Alarm,
     size_alarm: Alarm,
-    // How many strangers can be made to wait at once; further ones are answered at once, so that waiting costs us no memory.
+    // Strangers are answered so many at once; the others stand in line, each with a connection whose place goes to who needs it.
     strangers: Semaphore,
     clock: Clock,
     metrics: Metrics,
 }
 
+/// Memory taken for a body before it comes, bytes: as much as nearly all of them need.
+const MOST_AHEAD: usize = 8 << 10;
 /// How long a wrong credential waits for its answer: slows a guesser, costs a mistaken operator nothing.
 const STRANGER_WAIT: Duration = Duration::from_millis(200);
-/// Most strangers waiting at once.
-const MOST_STRANGERS: usize = 64;
+/// Strangers whose wait runs at the same time: with [`STRANGER_WAIT`], 80 answers a second to all of them together.
+const STRANGERS_AT_ONCE: usize = 16;
 
 impl From<&config::Intake> for Limits {
     fn from(config: &config::Intake) -> Self {
@@ -133,7 +135,7 @@ impl<J: Journal> Intake<J> {
             draining: AtomicBool::new(false),
             stranger_alarm: Alarm::default(),
             size_alarm: Alarm::default(),
-            strangers: Semaphore::new(MOST_STRANGERS),
+            strangers: Semaphore::new(STRANGERS_AT_ONCE),
             clock,
             metrics,
         }))
@@ -150,6 +152,8 @@ impl<J: Journal> Intake<J> {
     /// Refuses everything from now on, retriably.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::SeqCst);
+        // Whoever drains does not wait for a line of strangers.
+        self.0.strangers.close();
     }
 
     /// Set while free disk space is below its floor.
@@ -181,16 +185,23 @@ impl<J: Journal> Intake<J> {
     async fn receive(&self, source: &str, secret: Option<&str>, request: Request) -> Response {
         let (head, body) = request.into_parts();
         let from = head.extensions.get::<ClientAddress>().map(|client| client.0);
+        let visitor = head.extensions.get::<Visitor>().cloned();
         let known = source.parse::<SourceId>().ok().and_then(|id| self.0.doors.get_key_value(&id));
         let shown = known.filter(|(_, door)| door.lets_in(from) & door.opens(&head.headers, secret));
         let Some((source, door)) = shown else {
-            return self.refuse_stranger().await;
+            // Not to be kept for as long as it stands in line.
+            drop(head);
+            return self.refuse_stranger(visitor.as_ref()).await;
         };
         let outcome = match door.claim(&head.headers, self.0.clock.now()) {
-            Ok(None) => self.keep(source, &head.headers, body).await,
-            Ok(Some(claim)) => self.keep_signed(source, door, &claim, &head.headers, body).await,
+            Ok(None) => {
+                visitor.iter().for_each(Visitor::is_known);
+                self.keep(source, &head.headers, body).await
+            }
+            Ok(Some(claim)) => self.keep_signed(source, door, &claim, &head.headers, body, visitor.as_ref()).await,
             Err(why) => Err(Refused::Unsigned(why)),
         };
+        drop(head);
         let word = outcome.as_ref().map_or_else(Refused::word, |_| "accepted");
         self.count(source.as_str(), word);
         match outcome {
@@ -198,20 +209,36 @@ impl<J: Journal> Intake<J> {
                 failpoint::at(Point::IntakeBeforeAnswer);
                 acknowledgement()
             }
-            Err(refused) => self.refuse(source, &refused).await,
+            Err(refused) => self.refuse(source, &refused, visitor.as_ref()).await,
         }
     }
 
-    /// As [`Self::keep`], for a sender that is known only when the body is: until then it has a share of the budget only for the
-    /// bytes that really came, so that strangers cannot reserve what honest senders need.
+    /// As [`Self::keep`], for a sender that is known only when the body is: until then the connection is a stranger's.
     async fn keep_signed(
         &self,
         source: &SourceId,
         door: &Door,
         claim: &Claim,
         headers: &HeaderMap,
-        mut body: Body,
+        body: Body,
+        visitor: Option<&Visitor>,
     ) -> Result<DeliverySeq, Refused> {
+        let stranger = visitor.map(Visitor::is_stranger);
+        let (body, budget) = self.read(headers, body).await?;
+        door.verify(claim, &body).map_err(Refused::Unsigned)?;
+        drop(stranger);
+        visitor.into_iter().for_each(Visitor::is_known);
+        self.append(source, body, budget).await
+    }
+
+    async fn keep(&self, source: &SourceId, headers: &HeaderMap, body: Body) -> Result<DeliverySeq, Refused> {
+        let (body, budget) = self.read(headers, body).await?;
+        self.append(source, body, budget).await
+    }
+
+    /// The whole body, with a share of the budget for the bytes that really came: what is only announced, or comes drop by drop,
+    /// takes nothing from others.
+    async fn read(&self, headers: &HeaderMap, mut body: Body) -> Result<(Bytes, Budget<'_, J>), Refused> {
         if let Some(why) = self.refusal() {
             return Err(Refused::Busy(why));
         }
@@ -219,8 +246,8 @@ impl<J: Journal> Intake<J> {
         if declared > self.0.max_body {
             return Err(Refused::TooLarge);
         }
-        let mut budget = self.reserve(0)?;
-        let mut whole = Vec::new();
+        let mut budget = Budget { intake: self, bytes: 0 };
+        let mut whole = Vec::with_capacity(declared.min(MOST_AHEAD));
         while let Some(frame) = body.frame().await {
             let Ok(bytes) = frame.map_err(|_| Refused::Broken)?.into_data() else { continue };
             if whole.len() + bytes.len() > self.0.max_body {
@@ -229,22 +256,7 @@ impl<J: Journal> Intake<J> {
             budget.grow(bytes.len())?;
             whole.extend_from_slice(&bytes);
         }
-        door.verify(claim, &whole).map_err(Refused::Unsigned)?;
-        self.append(source, whole.into(), budget).await
-    }
-
-    async fn keep(&self, source: &SourceId, headers: &HeaderMap, body: Body) -> Result<DeliverySeq, Refused> {
-        if let Some(why) = self.refusal() {
-            return Err(Refused::Busy(why));
-        }
-        let declared = declared_length(headers);
-        if declared.is_some_and(|length| length > self.0.max_body) {
-            return Err(Refused::TooLarge);
-        }
-        // A body of unknown length may be as long as the bound.
-        let budget = self.reserve(declared.unwrap_or(self.0.max_body))?;
-        let body = read(body, self.0.max_body).await?;
-        self.append(source, body, budget).await
+        Ok((whole.into(), budget))
     }
 
     async fn append(&self, source: &SourceId, body: Bytes, budget: Budget<'_, J>) -> Result<DeliverySeq, Refused> {
@@ -257,16 +269,7 @@ impl<J: Journal> Intake<J> {
         })
     }
 
-    fn reserve(&self, bytes: usize) -> Result<Budget<'_, J>, Refused> {
-        let before = self.0.inflight.fetch_add(bytes, Ordering::SeqCst);
-        let budget = Budget { intake: self, bytes };
-        if before.saturating_add(bytes) > self.0.max_inflight && before > 0 {
-            return Err(Refused::Busy("inflight"));
-        }
-        Ok(budget)
-    }
-
-    async fn refuse(&self, source: &SourceId, refused: &Refused) -> Response {
+    async fn refuse(&self, source: &SourceId, refused: &Refused, visitor: Option<&Visitor>) -> Response {
         match refused {
             Refused::TooLarge => {
                 if let Some(count) = self.0.size_alarm.note(self.0.clock.now()) {
@@ -277,7 +280,7 @@ impl<J: Journal> Intake<J> {
                 (StatusCode::PAYLOAD_TOO_LARGE, [(header::CONNECTION, "close")]).into_response()
             }
             Refused::Broken => (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")]).into_response(),
-            Refused::Unsigned(_) => self.refuse_stranger().await,
+            Refused::Unsigned(_) => self.refuse_stranger(visitor).await,
             Refused::Busy(_) => {
                 let headers = [(header::RETRY_AFTER, self.0.retry_after.as_str()), (header::CONNECTION, "close")];
                 (StatusCode::TOO_MANY_REQUESTS, headers).into_response()
@@ -285,15 +288,16 @@ impl<J: Journal> Intake<J> {
         }
     }
 
-    /// The same answer for every reason, after the same wait; a valid sender behind the same address never waits.
-    async fn refuse_stranger(&self) -> Response {
+    /// The same answer for every reason, after a wait in one line of all strangers; a valid sender behind the same address never waits.
+    async fn refuse_stranger(&self, visitor: Option<&Visitor>) -> Response {
         self.count("unknown", "unauthorized");
         if let Some(count) = self.0.stranger_alarm.note(self.0.clock.now()) {
             tracing::warn!(count, "webhooks with wrong credentials, or for an unknown source, refused");
         }
-        if let Ok(_place) = self.0.strangers.try_acquire() {
-            tokio::time::sleep(STRANGER_WAIT).await;
-        }
+        let _stranger = visitor.map(Visitor::is_stranger);
+        // An error is a drain: then nobody stands in line.
+        let _turn = self.0.strangers.acquire().await;
+        tokio::time::sleep(STRANGER_WAIT).await;
         (StatusCode::UNAUTHORIZED, [(header::CONNECTION, "close")]).into_response()
     }
 
@@ -356,7 +360,7 @@ async fn take<J: Journal>(
 ) -> Response {
     match source {
         Ok(Path(source)) => intake.receive(&source, None, request).await,
-        Err(_) => intake.refuse_stranger().await,
+        Err(_) => intake.refuse_stranger(request.extensions().get()).await,
     }
 }
 
@@ -367,15 +371,7 @@ async fn take_with_secret<J: Journal>(
 ) -> Response {
     match path {
         Ok(Path((source, secret))) => intake.receive(&source, Some(&secret), request).await,
-        Err(_) => intake.refuse_stranger().await,
-    }
-}
-
-async fn read(body: Body, limit: usize) -> Result<Bytes, Refused> {
-    match Limited::new(body, limit).collect().await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Refused::TooLarge),
-        Err(_) => Err(Refused::Broken),
+        Err(_) => intake.refuse_stranger(request.extensions().get()).await,
     }
 }
 
