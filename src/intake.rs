@@ -3,16 +3,18 @@
 //! | the sender did | answer |
 //! |---|---|
 //! | posted with the right credentials, whatever the body holds | `200 {"ok":true}`, once it is durable |
-//! | wrong or missing credentials or signature, an address that is not allowed, unknown source, wrong path secret | `401`, after a short wait; nothing tells which |
+//! | wrong or missing credentials or signature, an address that is not allowed, unknown source, wrong path secret | `401`, after a short wait in one line of all strangers; nothing tells which |
 //! | a body over `intake.max_body_bytes` (declared or in fact) | `413`, alarmed |
-//! | a body that stalls longer than `intake.body_timeout` | `408`, connection closed |
-//! | anything while a store fails, the disk is low, the backlog or the bytes in flight are at their bound, or we drain | `429` with `Retry-After` |
+//! | a body that takes longer than `intake.body_timeout`, breaks off or is badly chunked | `408`, connection closed |
+//! | anything while a store fails, the disk is low, the backlog or the bytes in flight are at their bound, more wait for the journal than it takes in good time, or we drain | `429` with `Retry-After` |
 //! | another method on the route | `405` |
 //! | another path | `404` |
-//! | a head that cannot be read: not HTTP/1.1, over 64 KiB, over 128 headers | `400` or `431`, from hyper (`serve`) |
+//! | a head that cannot be read | `400`, `414` or `431`, from hyper (`serve`) |
+//! | a head that takes too long, HTTP/2, silence while others need the place | the connection is closed (`serve`) |
 //!
 //! Promises: a 2xx is sent only after the delivery is durable against power loss; an authenticated request is never answered
-//! 400 (Capillary takes 400 as final loss, capillary/reference.md 1.6), nor 5xx (untested there); 429 is the only back-pressure.
+//! 400 (Capillary takes 400 as final loss, capillary/reference.md 1.6), nor 5xx (untested there); 429 is the only back-pressure; a
+//! body counts against the bytes in flight as it comes, whatever it announced.
 //! Never: the vault, a template, a provider; a body, a header value or a secret in a log.
 
 use std::collections::BTreeMap;
@@ -41,10 +43,12 @@ use crate::telemetry::{Metrics, SourceOutcome};
 
 mod alarm;
 mod credentials;
+mod pressure;
 mod signature;
 
 use alarm::Alarm;
 use credentials::Door;
+use pressure::Pressure;
 use signature::{Claim, Unsigned};
 
 /// Where deliveries become durable.
@@ -92,6 +96,7 @@ struct Inner<J> {
     size_alarm: Alarm,
     // Strangers are answered so many at once; the others stand in line, each with a connection whose place goes to who needs it.
     strangers: Semaphore,
+    pressure: Pressure,
     clock: Clock,
     metrics: Metrics,
 }
@@ -136,6 +141,7 @@ impl<J: Journal> Intake<J> {
             stranger_alarm: Alarm::default(),
             size_alarm: Alarm::default(),
             strangers: Semaphore::new(STRANGERS_AT_ONCE),
+            pressure: Pressure::default(),
             clock,
             metrics,
         }))
@@ -242,6 +248,10 @@ impl<J: Journal> Intake<J> {
         if let Some(why) = self.refusal() {
             return Err(Refused::Busy(why));
         }
+        if self.0.pressure.is_full() {
+            // Sooner said than after a body was read for it.
+            return Err(Refused::Busy("overload"));
+        }
         let declared = declared_length(headers).unwrap_or(0);
         if declared > self.0.max_body {
             return Err(Refused::TooLarge);
@@ -261,7 +271,9 @@ impl<J: Journal> Intake<J> {
 
     async fn append(&self, source: &SourceId, body: Bytes, budget: Budget<'_, J>) -> Result<DeliverySeq, Refused> {
         let delivery = Delivery { source: source.clone(), received_at: self.0.clock.now(), body };
+        let wait = self.0.pressure.enter().ok_or(Refused::Busy("overload"))?;
         let kept = self.0.journal.append(delivery).await;
+        wait.over();
         drop(budget);
         kept.map_err(|error| {
             tracing::error!(source = %source, %error, "delivery could not be kept; the sender is asked to try again");

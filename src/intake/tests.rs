@@ -344,6 +344,36 @@ async fn bodies_in_flight_share_a_budget() {
     assert_eq!(bench.intake.0.inflight.load(Ordering::SeqCst), 0, "the budget is given back");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_stays_before_a_slow_journal_is_429_and_goes_with_its_reason() {
+    let many = || config::Intake { max_inflight_bytes: 1 << 20, ..limits() };
+    let Bench { journal, intake, .. } = start(many()).await;
+    let post = || {
+        let request = Request::post("/v1/events/cap").header("X-Key", "right").body(Body::from("{}")).unwrap();
+        let router = intake.router();
+        async move { tower::ServiceExt::oneshot(router, request).await.unwrap().status() }
+    };
+    // As many at once as a crowd of senders posts, and each time a sync that takes a second.
+    let round = async |sync: Duration| {
+        journal.0.open.send_replace(false);
+        let opens = async {
+            tokio::time::sleep(sync).await;
+            journal.0.open.send_replace(true);
+        };
+        let (answers, ()) = tokio::join!(futures_util::future::join_all((0..200).map(|_| post())), opens);
+        assert!(answers.iter().all(|status| [200, 429].contains(&status.as_u16())), "{answers:?}");
+        answers.iter().filter(|status| **status == StatusCode::OK).count()
+    };
+    assert_eq!(post().await, StatusCode::OK);
+    let slow = [round(Duration::from_secs(1)).await, round(Duration::from_secs(1)).await];
+    assert_eq!(slow[0], 200, "a burst is taken");
+    assert!(slow[1] < 200, "the next one is not, while the first took so long");
+    for _ in 0..3 {
+        round(Duration::from_millis(1)).await;
+    }
+    assert_eq!(round(Duration::from_millis(1)).await, 200, "a quick journal takes them all again");
+}
+
 #[tokio::test]
 async fn a_guesser_with_many_connections_stands_in_one_line_and_the_right_key_in_none() {
     let bench = start(config::Intake { max_connections: 256, ..limits() }).await;
