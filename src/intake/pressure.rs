@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Nobody minds waiting so long.
-const GOOD_TIME: Duration = Duration::from_millis(25);
+const GOOD_TIME: Duration = Duration::from_millis(10);
 /// How many times as long as alone a delivery may take among others.
 const TIMES: u32 = 4;
 /// Always let in.

@@ -226,7 +226,7 @@ impl Siege {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_far_too_much_what_is_acknowledged_is_kept_and_the_rest_is_put_off() {
-    let setup = Setup { intake_with: "max_journal_backlog = 500", allow: vec!["welcome"], ..Setup::default() };
+    let setup = Setup { intake_with: "max_journal_backlog = 50", allow: vec!["welcome"], ..Setup::default() };
     let mut relay = Installation::new(setup).await;
     relay.start().await;
     let siege = besiege(&relay, 8_000, PATIENCE).await;
