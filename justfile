@@ -27,6 +27,10 @@ soak kills="500":
 soak-load seconds="3600" profile="release":
     SEALPOST_SOAK_SECONDS={{seconds}} cargo test --locked --profile {{profile}} --test it crash::load -- --ignored --nocapture
 
+# Far more than can be taken, beside senders who send as they should: their p50 and p99, 200s and 429s, memory
+siege seconds="60" profile="release":
+    SEALPOST_SIEGE_SECONDS={{seconds}} cargo test --locked --profile {{profile}} --test it senders::overload::a_siege -- --ignored --nocapture
+
 # The whole relay on loopback
 demo *args:
     cargo run --release -- demo {{args}}

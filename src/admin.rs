@@ -147,9 +147,13 @@ impl IntoResponse for AdminError {
 /// An answer of the admin API.
 pub(crate) type Answer<T> = Result<Json<T>, AdminError>;
 
-/// Bounds of the listeners of people's doors: those of the intake, but for the time that a request may take.
+/// Connections at once of each of people's doors.
+const MOST_CONNECTIONS: usize = 128;
+
+/// Bounds of the listeners of people's doors: those of the intake, but for the time that a request may take, and fewer connections.
 pub fn limits(intake: Limits) -> Limits {
-    Limits { body_timeout: PATIENCE, connection_max_age: PATIENCE, ..intake }
+    let max_connections = intake.max_connections.min(MOST_CONNECTIONS);
+    Limits { body_timeout: PATIENCE, connection_max_age: PATIENCE, max_connections, ..intake }
 }
 
 /// The routes behind one door.

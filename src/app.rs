@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +28,7 @@ use crate::plan::Planner;
 use crate::provider::Providers;
 use crate::rules::RuleSet;
 use crate::seal::Keyring;
-use crate::serve::{self, Certificate, Limits, Listener};
+use crate::serve::{self, Certificate, Crowd, Limits, Listener};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::template::{TemplateSet, TemplateSource};
@@ -211,8 +211,8 @@ impl App {
         );
         let tls = config.intake.tls.as_ref();
         let certificate = tls.map(|files| Certificate::load(&files.cert_file, &files.key_file)).transpose()?;
-        let intake_listener = bind(config.intake.listen).await?;
-        let admin_listener = bind(config.admin.listen).await?;
+        let intake_listener = bind(config.intake.listen)?;
+        let admin_listener = bind(config.admin.listen)?;
         let socket = admin::bind_socket(&config.admin.socket)
             .map_err(|source| BuildError::Socket { path: config.admin.socket.clone(), source })?;
         failpoint::at(Point::Listening);
@@ -264,7 +264,15 @@ impl App {
         let House { config, ledger, vault, clock, .. } = house.clone();
         let workers = tasks.stop_token();
         let doors = CancellationToken::new();
-        let limits = Limits::from(&config.intake);
+        let wanted = Limits::from(&config.intake);
+        let limits = wanted.within(open_files());
+        if limits.max_connections < wanted.max_connections {
+            tracing::warn!(
+                wanted = wanted.max_connections,
+                allowed = limits.max_connections,
+                "fewer connections than intake.max_connections: this process may not open more files; raise its limit (LimitNOFILE, ulimit -n)"
+            );
+        }
         let patient = admin::limits(limits);
         let desk = house.desk().with_intake(intake.clone());
 
@@ -287,7 +295,9 @@ impl App {
             }
             None => Listener::Tcp(intake_listener),
         };
-        serve::serve(public, intake.router(), limits, &tasks, doors.clone());
+        let metrics = &house.metrics;
+        let crowd = Crowd { open: metrics.connections.clone(), given_up: metrics.connections_given_up.clone() };
+        serve::serve_counted(public, intake.router(), limits, crowd, &tasks, doors.clone());
         serve::serve(
             Listener::Tcp(admin_listener),
             serve::to_the_end(admin::router(&desk, admin::Door::Token), &tasks),
@@ -398,8 +408,23 @@ async fn lost(mut health: watch::Receiver<Health>, patience: Duration) -> String
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, BuildError> {
-    TcpListener::bind(address).await.map_err(|source| BuildError::Listen { address: address.to_string(), source })
+/// The most files that this process may have open.
+fn open_files() -> u64 {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Connections that the kernel keeps at the door, if it may (net.core.somaxconn): beyond them a client tries again after a second.
+const AT_THE_DOOR: u32 = 4096;
+
+fn bind(address: SocketAddr) -> Result<TcpListener, BuildError> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // As `TcpListener::bind` does: a restart need not wait for old connections to be forgotten.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(AT_THE_DOOR)
+    };
+    listen().map_err(|source| BuildError::Listen { address: address.to_string(), source })
 }
 
 /// Makes a directory that only its owner may enter, and its name durable: whatever becomes durable below it is lost with it.

@@ -3,16 +3,18 @@
 //! | the sender did | answer |
 //! |---|---|
 //! | posted with the right credentials, whatever the body holds | `200 {"ok":true}`, once it is durable |
-//! | wrong or missing credentials or signature, an address that is not allowed, unknown source, wrong path secret | `401`, after a short wait; nothing tells which |
+//! | wrong or missing credentials or signature, an address that is not allowed, unknown source, wrong path secret | `401`, after a short wait in one line of all strangers; nothing tells which |
 //! | a body over `intake.max_body_bytes` (declared or in fact) | `413`, alarmed |
-//! | a body that stalls longer than `intake.body_timeout` | `408`, connection closed |
-//! | anything while a store fails, the disk is low, the backlog or the bytes in flight are at their bound, or we drain | `429` with `Retry-After` |
+//! | a body that takes longer than `intake.body_timeout`, breaks off or is badly chunked | `408`, connection closed |
+//! | anything while a store fails, the disk is low, the backlog or the bytes in flight are at their bound, more wait for the journal than it takes in good time, or we drain | `429` with `Retry-After` |
 //! | another method on the route | `405` |
 //! | another path | `404` |
-//! | a head that cannot be read: not HTTP/1.1, over 64 KiB, over 128 headers | `400` or `431`, from hyper (`serve`) |
+//! | a head that cannot be read | `400`, `414` or `431`, from hyper (`serve`) |
+//! | a head that takes too long, HTTP/2, silence while others need the place | the connection is closed (`serve`) |
 //!
 //! Promises: a 2xx is sent only after the delivery is durable against power loss; an authenticated request is never answered
-//! 400 (Capillary takes 400 as final loss, capillary/reference.md 1.6), nor 5xx (untested there); 429 is the only back-pressure.
+//! 400 (Capillary takes 400 as final loss, capillary/reference.md 1.6), nor 5xx (untested there); 429 is the only back-pressure; a
+//! body counts against the bytes in flight as it comes, whatever it announced.
 //! Never: the vault, a template, a provider; a body, a header value or a secret in a log.
 
 use std::collections::BTreeMap;
@@ -28,7 +30,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
@@ -36,15 +38,17 @@ use crate::config;
 use crate::failpoint::{self, Point};
 use crate::id::{DeliverySeq, SourceId};
 use crate::ledger::{Delivery, Health, Ledger, LedgerError};
-use crate::serve::{ClientAddress, Limits};
+use crate::serve::{ClientAddress, Limits, Visitor};
 use crate::telemetry::{Metrics, SourceOutcome};
 
 mod alarm;
 mod credentials;
+mod pressure;
 mod signature;
 
 use alarm::Alarm;
 use credentials::Door;
+use pressure::Pressure;
 use signature::{Claim, Unsigned};
 
 /// Where deliveries become durable.
@@ -90,16 +94,19 @@ struct Inner<J> {
     draining: AtomicBool,
     stranger_alarm: Alarm,
     size_alarm: Alarm,
-    // How many strangers can be made to wait at once; further ones are answered at once, so that waiting costs us no memory.
+    // Strangers are answered so many at once; the others stand in line, each with a connection whose place goes to who needs it.
     strangers: Semaphore,
+    pressure: Pressure,
     clock: Clock,
     metrics: Metrics,
 }
 
+/// Memory taken for a body before it comes, bytes: as much as nearly all of them need.
+const MOST_AHEAD: usize = 8 << 10;
 /// How long a wrong credential waits for its answer: slows a guesser, costs a mistaken operator nothing.
 const STRANGER_WAIT: Duration = Duration::from_millis(200);
-/// Most strangers waiting at once.
-const MOST_STRANGERS: usize = 64;
+/// Strangers whose wait runs at the same time: with [`STRANGER_WAIT`], 80 answers a second to all of them together.
+const STRANGERS_AT_ONCE: usize = 16;
 
 impl From<&config::Intake> for Limits {
     fn from(config: &config::Intake) -> Self {
@@ -133,7 +140,8 @@ impl<J: Journal> Intake<J> {
             draining: AtomicBool::new(false),
             stranger_alarm: Alarm::default(),
             size_alarm: Alarm::default(),
-            strangers: Semaphore::new(MOST_STRANGERS),
+            strangers: Semaphore::new(STRANGERS_AT_ONCE),
+            pressure: Pressure::default(),
             clock,
             metrics,
         }))
@@ -150,6 +158,8 @@ impl<J: Journal> Intake<J> {
     /// Refuses everything from now on, retriably.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::SeqCst);
+        // Whoever drains does not wait for a line of strangers.
+        self.0.strangers.close();
     }
 
     /// Set while free disk space is below its floor.
@@ -181,16 +191,23 @@ impl<J: Journal> Intake<J> {
     async fn receive(&self, source: &str, secret: Option<&str>, request: Request) -> Response {
         let (head, body) = request.into_parts();
         let from = head.extensions.get::<ClientAddress>().map(|client| client.0);
+        let visitor = head.extensions.get::<Visitor>().cloned();
         let known = source.parse::<SourceId>().ok().and_then(|id| self.0.doors.get_key_value(&id));
         let shown = known.filter(|(_, door)| door.lets_in(from) & door.opens(&head.headers, secret));
         let Some((source, door)) = shown else {
-            return self.refuse_stranger().await;
+            // Not to be kept for as long as it stands in line.
+            drop(head);
+            return self.refuse_stranger(visitor.as_ref()).await;
         };
         let outcome = match door.claim(&head.headers, self.0.clock.now()) {
-            Ok(None) => self.keep(source, &head.headers, body).await,
-            Ok(Some(claim)) => self.keep_signed(source, door, &claim, &head.headers, body).await,
+            Ok(None) => {
+                visitor.iter().for_each(Visitor::is_known);
+                self.keep(source, &head.headers, body).await
+            }
+            Ok(Some(claim)) => self.keep_signed(source, door, &claim, &head.headers, body, visitor.as_ref()).await,
             Err(why) => Err(Refused::Unsigned(why)),
         };
+        drop(head);
         let word = outcome.as_ref().map_or_else(Refused::word, |_| "accepted");
         self.count(source.as_str(), word);
         match outcome {
@@ -198,29 +215,49 @@ impl<J: Journal> Intake<J> {
                 failpoint::at(Point::IntakeBeforeAnswer);
                 acknowledgement()
             }
-            Err(refused) => self.refuse(source, &refused).await,
+            Err(refused) => self.refuse(source, &refused, visitor.as_ref()).await,
         }
     }
 
-    /// As [`Self::keep`], for a sender that is known only when the body is: until then it has a share of the budget only for the
-    /// bytes that really came, so that strangers cannot reserve what honest senders need.
+    /// As [`Self::keep`], for a sender that is known only when the body is: until then the connection is a stranger's.
     async fn keep_signed(
         &self,
         source: &SourceId,
         door: &Door,
         claim: &Claim,
         headers: &HeaderMap,
-        mut body: Body,
+        body: Body,
+        visitor: Option<&Visitor>,
     ) -> Result<DeliverySeq, Refused> {
+        let stranger = visitor.map(Visitor::is_stranger);
+        let (body, budget) = self.read(headers, body).await?;
+        door.verify(claim, &body).map_err(Refused::Unsigned)?;
+        drop(stranger);
+        visitor.into_iter().for_each(Visitor::is_known);
+        self.append(source, body, budget).await
+    }
+
+    async fn keep(&self, source: &SourceId, headers: &HeaderMap, body: Body) -> Result<DeliverySeq, Refused> {
+        let (body, budget) = self.read(headers, body).await?;
+        self.append(source, body, budget).await
+    }
+
+    /// The whole body, with a share of the budget for the bytes that really came: what is only announced, or comes drop by drop,
+    /// takes nothing from others.
+    async fn read(&self, headers: &HeaderMap, mut body: Body) -> Result<(Bytes, Budget<'_, J>), Refused> {
         if let Some(why) = self.refusal() {
             return Err(Refused::Busy(why));
+        }
+        if self.0.pressure.is_full() {
+            // Sooner said than after a body was read for it.
+            return Err(Refused::Busy("overload"));
         }
         let declared = declared_length(headers).unwrap_or(0);
         if declared > self.0.max_body {
             return Err(Refused::TooLarge);
         }
-        let mut budget = self.reserve(0)?;
-        let mut whole = Vec::new();
+        let mut budget = Budget { intake: self, bytes: 0 };
+        let mut whole = Vec::with_capacity(declared.min(MOST_AHEAD));
         while let Some(frame) = body.frame().await {
             let Ok(bytes) = frame.map_err(|_| Refused::Broken)?.into_data() else { continue };
             if whole.len() + bytes.len() > self.0.max_body {
@@ -229,27 +266,14 @@ impl<J: Journal> Intake<J> {
             budget.grow(bytes.len())?;
             whole.extend_from_slice(&bytes);
         }
-        door.verify(claim, &whole).map_err(Refused::Unsigned)?;
-        self.append(source, whole.into(), budget).await
-    }
-
-    async fn keep(&self, source: &SourceId, headers: &HeaderMap, body: Body) -> Result<DeliverySeq, Refused> {
-        if let Some(why) = self.refusal() {
-            return Err(Refused::Busy(why));
-        }
-        let declared = declared_length(headers);
-        if declared.is_some_and(|length| length > self.0.max_body) {
-            return Err(Refused::TooLarge);
-        }
-        // A body of unknown length may be as long as the bound.
-        let budget = self.reserve(declared.unwrap_or(self.0.max_body))?;
-        let body = read(body, self.0.max_body).await?;
-        self.append(source, body, budget).await
+        Ok((whole.into(), budget))
     }
 
     async fn append(&self, source: &SourceId, body: Bytes, budget: Budget<'_, J>) -> Result<DeliverySeq, Refused> {
         let delivery = Delivery { source: source.clone(), received_at: self.0.clock.now(), body };
+        let wait = self.0.pressure.enter().ok_or(Refused::Busy("overload"))?;
         let kept = self.0.journal.append(delivery).await;
+        wait.over();
         drop(budget);
         kept.map_err(|error| {
             tracing::error!(source = %source, %error, "delivery could not be kept; the sender is asked to try again");
@@ -257,16 +281,7 @@ impl<J: Journal> Intake<J> {
         })
     }
 
-    fn reserve(&self, bytes: usize) -> Result<Budget<'_, J>, Refused> {
-        let before = self.0.inflight.fetch_add(bytes, Ordering::SeqCst);
-        let budget = Budget { intake: self, bytes };
-        if before.saturating_add(bytes) > self.0.max_inflight && before > 0 {
-            return Err(Refused::Busy("inflight"));
-        }
-        Ok(budget)
-    }
-
-    async fn refuse(&self, source: &SourceId, refused: &Refused) -> Response {
+    async fn refuse(&self, source: &SourceId, refused: &Refused, visitor: Option<&Visitor>) -> Response {
         match refused {
             Refused::TooLarge => {
                 if let Some(count) = self.0.size_alarm.note(self.0.clock.now()) {
@@ -277,7 +292,7 @@ impl<J: Journal> Intake<J> {
                 (StatusCode::PAYLOAD_TOO_LARGE, [(header::CONNECTION, "close")]).into_response()
             }
             Refused::Broken => (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")]).into_response(),
-            Refused::Unsigned(_) => self.refuse_stranger().await,
+            Refused::Unsigned(_) => self.refuse_stranger(visitor).await,
             Refused::Busy(_) => {
                 let headers = [(header::RETRY_AFTER, self.0.retry_after.as_str()), (header::CONNECTION, "close")];
                 (StatusCode::TOO_MANY_REQUESTS, headers).into_response()
@@ -285,15 +300,16 @@ impl<J: Journal> Intake<J> {
         }
     }
 
-    /// The same answer for every reason, after the same wait; a valid sender behind the same address never waits.
-    async fn refuse_stranger(&self) -> Response {
+    /// The same answer for every reason, after a wait in one line of all strangers; a valid sender behind the same address never waits.
+    async fn refuse_stranger(&self, visitor: Option<&Visitor>) -> Response {
         self.count("unknown", "unauthorized");
         if let Some(count) = self.0.stranger_alarm.note(self.0.clock.now()) {
             tracing::warn!(count, "webhooks with wrong credentials, or for an unknown source, refused");
         }
-        if let Ok(_place) = self.0.strangers.try_acquire() {
-            tokio::time::sleep(STRANGER_WAIT).await;
-        }
+        let _stranger = visitor.map(Visitor::is_stranger);
+        // An error is a drain: then nobody stands in line.
+        let _turn = self.0.strangers.acquire().await;
+        tokio::time::sleep(STRANGER_WAIT).await;
         (StatusCode::UNAUTHORIZED, [(header::CONNECTION, "close")]).into_response()
     }
 
@@ -356,7 +372,7 @@ async fn take<J: Journal>(
 ) -> Response {
     match source {
         Ok(Path(source)) => intake.receive(&source, None, request).await,
-        Err(_) => intake.refuse_stranger().await,
+        Err(_) => intake.refuse_stranger(request.extensions().get()).await,
     }
 }
 
@@ -367,15 +383,7 @@ async fn take_with_secret<J: Journal>(
 ) -> Response {
     match path {
         Ok(Path((source, secret))) => intake.receive(&source, Some(&secret), request).await,
-        Err(_) => intake.refuse_stranger().await,
-    }
-}
-
-async fn read(body: Body, limit: usize) -> Result<Bytes, Refused> {
-    match Limited::new(body, limit).collect().await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Refused::TooLarge),
-        Err(_) => Err(Refused::Broken),
+        Err(_) => intake.refuse_stranger(request.extensions().get()).await,
     }
 }
 

@@ -1,20 +1,20 @@
 //! An accept loop over hyper: what `axum::serve` lacks.
 //!
-//! Promises: deadlines for headers and bodies, a limit and a maximum age for connections, bounded buffers, no Nagle; a stop
-//! ends the accepting, finishes requests under way and then closes.
+//! Promises: deadlines for headers and bodies, a limit and a maximum age for connections, bounded buffers, no Nagle; idle connections
+//! never keep out who has something to say (`places`); a stop ends the accepting, finishes requests under way and then closes.
 //! Never: HTTP/2 (a webhook sender gains nothing by it, an attacker does).
 
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
@@ -23,7 +23,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -31,8 +31,11 @@ use tower::ServiceExt;
 use crate::tasks::Tasks;
 
 mod linger;
+mod places;
 mod tls;
 
+pub use places::{Crowd, Idle, Visitor};
+use places::{Places, Seat};
 pub use tls::{Certificate, CertificateError};
 
 /// Bounds of a listener.
@@ -42,10 +45,25 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// From the end of the headers to the answer: the body and its handling.
     pub body_timeout: Duration,
-    /// Connections at once; further ones wait in the kernel's queue.
+    /// Connections at once. One more takes the place of the longest idle; where nobody is idle it waits, and the rest in the kernel's queue.
     pub max_connections: usize,
     /// After this a connection is closed behind the request under way.
     pub connection_max_age: Duration,
+}
+
+/// Open files that are left to everything but the intake's connections: stores, ways out, people's doors.
+const OTHER_FILES: usize = 768;
+/// Connections that are let in however few files there are.
+const FEWEST_CONNECTIONS: usize = 16;
+
+impl Limits {
+    /// No more connections than `files`, the most that this process may have open, leave room for: a store that cannot open a file is
+    /// lost, a connection that waits is not.
+    #[must_use]
+    pub fn within(self, files: u64) -> Self {
+        let room = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(OTHER_FILES).max(FEWEST_CONNECTIONS);
+        Self { max_connections: self.max_connections.min(room), ..self }
+    }
 }
 
 /// Where connections come from.
@@ -86,37 +104,62 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Serves `router` on `listener` until `stop`, as tasks of the house.
 pub fn serve(listener: Listener, router: Router, limits: Limits, tasks: &Tasks, stop: CancellationToken) {
+    serve_counted(listener, router, limits, Crowd::default(), tasks, stop);
+}
+
+/// The same, counting its connections.
+pub fn serve_counted(
+    listener: Listener,
+    router: Router,
+    limits: Limits,
+    crowd: Crowd,
+    tasks: &Tasks,
+    stop: CancellationToken,
+) {
     let spawner = tasks.clone();
     tasks.spawn("listen", async move {
-        let slots = Arc::new(Semaphore::new(limits.max_connections));
+        let places = Places::new(limits.max_connections, crowd);
+        let mut refused = false;
         loop {
-            // A slot before the accept: who cannot be served is left to the kernel, not accepted and forgotten.
-            let slot = tokio::select! {
-                () = stop.cancelled() => return,
-                slot = slots.clone().acquire_owned() => slot.expect("the semaphore is never closed"),
-            };
             let accepted = tokio::select! {
                 () = stop.cancelled() => return,
                 accepted = listener.accept() => accepted,
             };
-            match accepted {
-                Ok((stream, caller)) => {
-                    let (router, stop) = (router.clone(), stop.clone());
-                    let tls = listener.acceptor();
-                    spawner.spawn("connection", async move {
-                        // In the connection's own task: a slow handshake holds up nobody else.
-                        if let Some(stream) = secured(stream, tls, limits.header_timeout, &stop).await {
-                            connection(stream, caller, router, limits, stop).await;
-                        }
-                        drop(slot);
-                    });
-                }
+            let (stream, caller) = match accepted {
+                Ok(accepted) => accepted,
+                // It went away while it stood at the door.
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => continue,
                 Err(error) => {
-                    // Out of file descriptors, most likely: others must close first.
-                    tracing::error!(%error, "a connection cannot be accepted");
+                    // Out of file descriptors, most likely: others must close first. Said once, until one comes in again.
+                    if !std::mem::replace(&mut refused, true) {
+                        tracing::error!(%error, "connections cannot be accepted; it is tried again");
+                    }
                     tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
                 }
-            }
+            };
+            refused = false;
+            let seat = tokio::select! {
+                () = stop.cancelled() => return,
+                seat = places.enter() => Arc::new(seat),
+            };
+            let (router, stop) = (router.clone(), stop.clone());
+            let tls = listener.acceptor();
+            spawner.spawn("connection", async move {
+                let idle = seat.idle();
+                let served = async {
+                    // In the connection's own task: a slow handshake holds up nobody else.
+                    if let Some(stream) = secured(stream, tls, limits.header_timeout, &stop).await {
+                        connection(stream, caller, router, limits, stop, &seat, idle).await;
+                    }
+                };
+                tokio::select! {
+                    // What was answered is written before its place is given up.
+                    biased;
+                    () = served => {}
+                    () = seat.given_up() => {}
+                }
+            });
         }
     });
 }
@@ -152,7 +195,8 @@ impl Listener {
         match self {
             Self::Tcp(listener) | Self::Tls(listener, _) => {
                 let (stream, from) = listener.accept().await?;
-                stream.set_nodelay(true)?;
+                // It fails for one who is gone already, which is seen soon enough.
+                _ = stream.set_nodelay(true);
                 Ok((Box::new(stream), Caller::Remote(ClientAddress(from.ip()))))
             }
             Self::Unix(listener) => {
@@ -179,14 +223,32 @@ async fn secured(
     }
 }
 
-async fn connection(stream: Box<dyn Stream>, caller: Caller, router: Router, limits: Limits, stop: CancellationToken) {
-    let service = service_fn(move |mut request: Request<Incoming>| {
+async fn connection(
+    stream: Box<dyn Stream>,
+    caller: Caller,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+    seat: &Arc<Seat>,
+    idle: Idle,
+) {
+    // Empty while a request is under way.
+    let idle = Mutex::new(Some(idle));
+    let rests = |rests: Option<Idle>| *idle.lock().unwrap_or_else(PoisonError::into_inner) = rests;
+    let service = service_fn(|mut request: Request<Incoming>| {
+        rests(None);
         let router = router.clone();
+        request.extensions_mut().insert(Visitor(seat.clone()));
         match caller {
             Caller::Local(peer) => drop(request.extensions_mut().insert(peer)),
             Caller::Remote(address) => drop(request.extensions_mut().insert(address)),
         }
-        Box::pin(async move { Ok::<_, Infallible>(answer(router, request.map(Body::new), limits.body_timeout).await) })
+        let request = request.map(Body::new);
+        Box::pin(async {
+            let answer = answer(router, request, limits.body_timeout).await;
+            rests(Some(seat.idle()));
+            Ok::<_, Infallible>(answer)
+        })
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -207,16 +269,24 @@ async fn connection(stream: Box<dyn Stream>, caller: Caller, router: Router, lim
             return;
         }
     }
+    // Also of one that broke off in the middle of a request.
+    let _idle = seat.idle();
     linger::farewell(connection.into_parts().io.into_inner()).await;
 }
 
 async fn answer(router: Router, request: Request<Body>, deadline: Duration) -> Response {
-    match tokio::time::timeout(deadline, router.oneshot(request)).await {
+    // Who asked for a tunnel may take what follows for the tunnel's, and we for the next request.
+    let is_tunnel = request.method() == Method::CONNECT;
+    let mut response = match tokio::time::timeout(deadline, router.oneshot(request)).await {
         Ok(Ok(response)) => response,
         Ok(Err(never)) => match never {},
         // Retriable by every sender's book, and the connection is out of step.
         Err(_) => (StatusCode::REQUEST_TIMEOUT, [("connection", "close")]).into_response(),
+    };
+    if is_tunnel {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    response
 }
 
 #[cfg(test)]

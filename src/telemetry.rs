@@ -81,6 +81,8 @@ pub struct Inner {
     pub lookups: Family<Reason, Counter>,
     pub webhook_backlog: Gauge,
     pub webhook_lag_seconds: Gauge,
+    pub connections: Gauge,
+    pub connections_given_up: Counter,
 }
 
 impl std::ops::Deref for Metrics {
@@ -130,6 +132,8 @@ impl Metrics {
             lookups: "People asked for at the brand's own directory, by what came of it",
             webhook_backlog: "Outcomes that the webhook's receiver has not taken yet",
             webhook_lag_seconds: "Age of the oldest of them when it was last tried",
+            connections: "Open connections of the intake",
+            connections_given_up: "Idle connections of the intake that were closed because somebody needed their place",
         }))
     }
 

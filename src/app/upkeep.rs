@@ -28,13 +28,16 @@ const RETENTION_BATCH: usize = 500;
 pub(super) fn spawn(house: &House, intake: &Intake, tasks: &Tasks, stop: &CancellationToken) {
     let (this, gate, token) = (house.clone(), intake.clone(), stop.clone());
     tasks.spawn("upkeep", async move {
+        let mut given_up = 0;
         loop {
+            tell_of_given_up(&this, &mut given_up);
             gate.set_disk_low(disk_is_low(&this.config.storage.dir, this.config.storage.min_free_bytes));
             show_waiting(&this);
             if let Err(error) = this.control.save_brake().await {
                 tracing::error!(%error, "the brake's count could not be made durable");
             }
             if pause(&this, &token, DISK_LOOK).await {
+                tell_of_given_up(&this, &mut given_up);
                 return;
             }
         }
@@ -117,6 +120,18 @@ fn disk_is_low(dir: &Path, floor: u64) -> bool {
             tracing::error!(%error, "free disk space cannot be read");
             false
         }
+    }
+}
+
+/// Idle connections lost their places to others since the last look: somebody opens them for no good, or there are too few.
+fn tell_of_given_up(house: &House, before: &mut u64) {
+    let now = house.metrics.connections_given_up.get();
+    let count = now - std::mem::replace(before, now);
+    if count > 0 {
+        tracing::warn!(
+            count,
+            "idle connections of the intake were closed because all places (intake.max_connections) were taken"
+        );
     }
 }
 

@@ -31,6 +31,7 @@ use super::said::Said;
 /// `run`
 pub(super) async fn run(config: Arc<Config>) -> anyhow::Result<()> {
     logs::init_logs(&config.log.filter, config.log.json)?;
+    allow_open_files();
     let stop = on_signal()?;
     let house = House::open(config, Clock::system(), Metrics::new())?;
     let app = App::build(house).await?;
@@ -165,6 +166,16 @@ fn on_signal() -> anyhow::Result<CancellationToken> {
         }
     });
     Ok(stop)
+}
+
+/// Connections and stores share the files that a process may have open: as many as it may ask for, whatever is usual. A shell's or a
+/// unit's usual 1,024 are fewer than a store that cannot open one should ever meet.
+fn allow_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+    }
 }
 
 /// People are in this process's memory: it must not be dumped to a disk.

@@ -225,14 +225,20 @@ async fn a_signed_delivery_is_kept_and_any_other_is_a_strangers() {
 }
 
 #[tokio::test]
-async fn a_stranger_who_only_announces_a_body_takes_nothing_from_the_budget() {
+async fn a_body_that_is_only_announced_takes_nothing_from_the_budget() {
     let bench = start(limits()).await;
-    let head = signed_request("key", "1", &"x".repeat(1_000)).split_inclusive("\r\n\r\n").next().unwrap().to_owned();
+    let signed = signed_request("key", "1", &"x".repeat(1_000));
+    let known = request("/v1/events/cap", "right", &"x".repeat(1_000));
+    let chunked =
+        known.replace("Content-Length: 1000", "Transfer-Encoding: chunked").replace("\r\n\r\n", "\r\n\r\n3e8\r\n");
     let mut announced = Vec::new();
-    for _ in 0..8 {
-        announced.push(bench.send(&format!("{head}x")).await);
+    for whole in [signed, known, chunked] {
+        let begin = whole.split_inclusive('x').next().unwrap();
+        for _ in 0..8 {
+            announced.push(bench.send(begin).await);
+        }
     }
-    while bench.intake.0.inflight.load(Ordering::SeqCst) < 8 {
+    while bench.intake.0.inflight.load(Ordering::SeqCst) < 24 {
         tokio::task::yield_now().await;
     }
     assert_eq!(status(&bench.post("/v1/events/cap", "right", &"x".repeat(1_000)).await), "200");
@@ -336,6 +342,56 @@ async fn bodies_in_flight_share_a_budget() {
     bench.journal.0.open.send_replace(true);
     assert!(rest(first).await.contains("200") && rest(second).await.contains("200"));
     assert_eq!(bench.intake.0.inflight.load(Ordering::SeqCst), 0, "the budget is given back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_stays_before_a_slow_journal_is_429_and_goes_with_its_reason() {
+    let many = || config::Intake { max_inflight_bytes: 1 << 20, ..limits() };
+    let Bench { journal, intake, .. } = start(many()).await;
+    let post = || {
+        let request = Request::post("/v1/events/cap").header("X-Key", "right").body(Body::from("{}")).unwrap();
+        let router = intake.router();
+        async move { tower::ServiceExt::oneshot(router, request).await.unwrap().status() }
+    };
+    // As many at once as a crowd of senders posts, and each time a sync that takes a second.
+    let round = async |sync: Duration| {
+        journal.0.open.send_replace(false);
+        let opens = async {
+            tokio::time::sleep(sync).await;
+            journal.0.open.send_replace(true);
+        };
+        let (answers, ()) = tokio::join!(futures_util::future::join_all((0..200).map(|_| post())), opens);
+        assert!(answers.iter().all(|status| [200, 429].contains(&status.as_u16())), "{answers:?}");
+        answers.iter().filter(|status| **status == StatusCode::OK).count()
+    };
+    assert_eq!(post().await, StatusCode::OK);
+    let slow = [round(Duration::from_secs(1)).await, round(Duration::from_secs(1)).await];
+    assert_eq!(slow[0], 200, "a burst is taken");
+    assert!(slow[1] < 200, "the next one is not, while the first took so long");
+    for _ in 0..3 {
+        round(Duration::from_millis(1)).await;
+    }
+    assert_eq!(round(Duration::from_millis(1)).await, 200, "a quick journal takes them all again");
+}
+
+#[tokio::test]
+async fn a_guesser_with_many_connections_stands_in_one_line_and_the_right_key_in_none() {
+    let bench = start(config::Intake { max_connections: 256, ..limits() }).await;
+    let began = tokio::time::Instant::now();
+    let guesses = futures_util::future::join_all((0..100).map(|_| bench.post("/v1/events/cap", "wrong", "{}")));
+    let right = async {
+        // All of them are there, and far from all are answered.
+        while bench.intake.0.metrics.encode().lines().filter(|line| line.ends_with(" 100")).count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let before = bench.intake.0.strangers.available_permits();
+        (before, bench.post("/v1/events/cap", "right", "{}").await)
+    };
+    let (guesses, (places, right)) = tokio::join!(guesses, right);
+    assert_eq!((places, status(&right)), (0, "200"), "the line is full, and a valid sender is served");
+    assert!(guesses.iter().all(|answer| status(answer) == "401"));
+    let turns = 100_usize.div_ceil(STRANGERS_AT_ONCE) as u32;
+    assert!(began.elapsed() >= STRANGER_WAIT * turns, "one turn after the other");
 }
 
 #[tokio::test]

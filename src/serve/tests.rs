@@ -18,8 +18,7 @@ async fn start(limits: Limits) -> (SocketAddr, Tasks, CancellationToken) {
     let router = Router::new()
         .route("/", get(async || "here\n"))
         .route("/read", post(async |body: String| body))
-        .route("/refuse", post(async || (StatusCode::PAYLOAD_TOO_LARGE, "too much\n")))
-        .route("/slow", get(async || std::future::pending::<()>().await));
+        .route("/refuse", post(async || (StatusCode::PAYLOAD_TOO_LARGE, "too much\n")));
     serve(Listener::Tcp(listener), router, limits, &tasks, stop.clone());
     (address, tasks, stop)
 }
@@ -104,17 +103,39 @@ async fn an_old_connection_is_closed_behind_its_request() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_wait_for_a_slot() {
-    let (address, ..) = start(Limits { max_connections: 1, ..limits() }).await;
-    let first = say(address, "").await;
-    let second = say(address, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await;
+async fn a_request_takes_the_place_of_whoever_is_idle_and_never_that_of_another_request() {
+    let (address, ..) = start(Limits { max_connections: 2, ..limits() }).await;
+    let ask = "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    let slow = "POST /read HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";
+    let idle = [say(address, "").await, say(address, "GET / HTT").await];
+    for _ in 0..5 {
+        assert!(rest(say(address, ask).await).await.ends_with("here\n"));
+    }
+    let mut under_way = [say(address, slow).await, say(address, slow).await];
+    for stream in &mut under_way {
+        // Asked for its body: the request has begun.
+        let mut asked = [0; 12];
+        stream.read_exact(&mut asked).await.unwrap();
+        assert_eq!(&asked, b"HTTP/1.1 100");
+    }
+    for stream in idle {
+        assert_eq!(rest(stream).await, "", "its place was wanted");
+    }
     let mut waiting = tokio_util::task::AbortOnDropHandle::new(
         #[expect(clippy::disallowed_methods, reason = "a test has no house to spawn through")]
-        tokio::spawn(rest(second)),
+        tokio::spawn(rest(say(address, ask).await)),
     );
-    assert!(tokio::time::timeout(Duration::from_millis(50), &mut waiting).await.is_err(), "no slot is free");
-    drop(first);
+    assert!(tokio::time::timeout(Duration::from_millis(50), &mut waiting).await.is_err(), "nobody is idle");
+    drop(under_way);
     assert!(waiting.await.unwrap().ends_with("here\n"));
+}
+
+#[test]
+fn files_that_may_be_open_bound_the_connections() {
+    let most = |files| limits().within(files).max_connections;
+    let wanted = |connections, files| Limits { max_connections: connections, ..limits() }.within(files).max_connections;
+    assert_eq!((most(0), most(u64::MAX)), (8, 8), "few are always let in, and no more than are asked for");
+    assert_eq!((wanted(1_024, 65_536), wanted(1_024, 1_024), wanted(1_024, 0)), (1_024, 256, 16));
 }
 
 #[tokio::test]

@@ -19,15 +19,15 @@ use crate::needle::Needles;
 use crate::process::{Installation, files};
 use crate::support::{self, KEY, ORG, Setup, now_millis};
 
-const FIRST: &str = "Zyxcanaryfirst";
-const LAST: &str = "Zyxcanarylast";
-const EMAIL: &str = "zyxcanary@example.net";
-const MOBILE: &str = "919811112222";
+pub const FIRST: &str = "Zyxcanaryfirst";
+pub const LAST: &str = "Zyxcanarylast";
+pub const EMAIL: &str = "zyxcanary@example.net";
+pub const MOBILE: &str = "919811112222";
 const EXTERNAL: &str = "CANARYEXT77";
 const CUSTOMER: u64 = 7_700_770_077;
 
 /// What may be found nowhere. The national number is in every way to write the whole.
-fn needles() -> Needles {
+pub fn needles() -> Needles {
     Needles::new(&[FIRST, LAST, EMAIL, "9811112222", EXTERNAL, "7700770077"])
 }
 

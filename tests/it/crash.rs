@@ -60,7 +60,7 @@ async fn a_point_that_nobody_knows_is_refused_with_those_that_are_known() {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test has no main to be given its environment by")]
-fn from_environment(name: &str) -> Option<u64> {
+pub fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 

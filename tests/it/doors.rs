@@ -62,15 +62,29 @@ pub fn toml(dir: &Path) -> String {
 
 impl Door {
     pub fn new(intake: SocketAddr) -> Self {
+        Self::offering(intake, &[])
+    }
+
+    /// A sender that offers these protocols.
+    pub fn offering(intake: SocketAddr, protocols: &[&str]) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from(CERTIFICATE)).expect("the fixture is a certificate");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
+        let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the provider knows them")
             .with_root_certificates(roots)
             .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         Self { intake, connector: TlsConnector::from(Arc::new(config)) }
+    }
+
+    /// The protocol that a handshake agrees on; empty if none was offered.
+    pub async fn agreed(&self) -> io::Result<String> {
+        let stream = TcpStream::connect(self.intake).await?;
+        let name = ServerName::try_from("127.0.0.1").expect("an address is a name");
+        let stream = self.connector.connect(name, stream).await?;
+        Ok(String::from_utf8_lossy(stream.get_ref().1.alpn_protocol().unwrap_or_default()).into_owned())
     }
 
     /// Delivers to the source that fits; status and body of the answer.

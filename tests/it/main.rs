@@ -10,6 +10,7 @@
 //! * `fixtures`: every documented event through the real intake;
 //! * `outcomes`: every answer a provider can give;
 //! * `doors`: TLS and signatures, as a sender has them;
+//! * `senders`: who sends badly, much, slowly or in somebody's name, beside who sends well;
 //! * `crash`: `kill -9` of the real binary, at every named point and at random, against a book of its own;
 //! * `disk`: power cuts and failing disks under the real binary;
 //! * `bench`: the bench itself, small;
@@ -38,4 +39,5 @@ mod outcomes;
 mod people;
 mod pipeline;
 mod process;
+mod senders;
 mod support;

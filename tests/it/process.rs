@@ -138,6 +138,22 @@ impl Installation {
         self.child = Some(command.spawn().expect("the binary starts"));
     }
 
+    /// Starts the daemon with a limit of open files that a shell sets, as a unit or a container would, and waits until it takes events.
+    pub async fn start_within(&mut self, limit: &str) {
+        let log = OpenOptions::new().create(true).append(true).open(self.log()).expect("a log can be opened");
+        let run = self.command(&["run"]);
+        let mut command = Command::new("/bin/sh");
+        command.env_clear().envs(self.environment.iter().cloned()).current_dir(self.dir.path());
+        command
+            .arg("-c")
+            .arg(format!("ulimit {limit} && exec \"$0\" \"$@\""))
+            .arg(run.get_program())
+            .args(run.get_args());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.child = Some(command.spawn().expect("a shell starts"));
+        self.ready().await;
+    }
+
     /// Waits until the daemon takes events; how it ended, if it never did.
     pub async fn ready_or_ended(&mut self) -> Option<ExitStatus> {
         let ready = async {
@@ -164,6 +180,24 @@ impl Installation {
     pub fn tell_to_reload(&self) {
         let pid = rustix::process::Pid::from_child(self.child.as_ref().expect("the daemon runs"));
         rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("a child can be told to reload");
+    }
+
+    /// Bytes of memory that the system has given to the daemon.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the daemon runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of KiB") << 10
+    }
+
+    /// The sum of a metric over all labels that contain `label`; zero while nothing was counted.
+    pub async fn metric(&self, name: &str, label: &str) -> u64 {
+        let (status, text) = self.ask("GET", "/metrics", None).await;
+        assert_eq!(status, 200, "{text}");
+        let lines = text.lines().filter(|line| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with([' ', '{'])) && line.contains(label)
+        });
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
 
     /// `kill -9`.

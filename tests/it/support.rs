@@ -58,6 +58,8 @@ pub struct Setup {
     pub retry: Option<(usize, &'static str)>,
     /// The port of the intake; any if not said.
     pub intake: u16,
+    /// Further keys of `[intake]`.
+    pub intake_with: &'static str,
     /// Further keys of `[provider.mail]`.
     pub mail: &'static str,
     /// Further keys of `[provider.text]`.
@@ -90,6 +92,7 @@ expires_after = "3650d"
 {relay}
 [intake]
 listen = "127.0.0.1:{intake}"
+{intake_with}
 [admin]
 listen = "127.0.0.1:0"
 [storage]
@@ -147,6 +150,7 @@ ambiguous = "hold"
         text = setup.text,
         timeout = setup.timeout.unwrap_or("5s"),
         intake = setup.intake,
+        intake_with = setup.intake_with,
         retry = vec![wait; retries],
         storage = storage.display().to_string(),
         keys = dir.join("keys").display().to_string(),

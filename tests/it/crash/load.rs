@@ -227,7 +227,7 @@ impl Life {
             if Instant::now() >= next {
                 next += look;
                 relay.tell_to_reload();
-                let (resident, disk) = (resident(relay)?, disk(relay).await?);
+                let (resident, disk) = (relay.resident(), disk(relay).await?);
                 memory.push(resident);
                 say(&format!(
                     "{:2} {:6} {:8} {:6} {:6}",
@@ -282,13 +282,6 @@ impl Life {
         ensure!(last <= middle + middle / 5 + (16 << 20), "memory grows: {memory:?}");
         Ok(now)
     }
-}
-
-/// Bytes of memory, as the system sees the process.
-fn resident(relay: &Installation) -> Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", relay.pid()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? << 10)
 }
 
 /// Bytes of both stores.
