@@ -4,13 +4,15 @@
 //! Never: the present working directory, except as part of a path that was given.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::TemplateSource;
 use super::syntax::{Issue, Pos};
 
-const MAX_FILES: usize = 5_000;
+/// A thousand templates with all they may have, several times over: whoever has more gave the wrong folder.
+const MAX_FILES: usize = if cfg!(test) { 500 } else { 50_000 };
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 const MAX_FOLDERS: usize = 4;
 
@@ -34,8 +36,11 @@ pub(super) fn read(source: &TemplateSource) -> (Files, Vec<Issue>) {
         }
         TemplateSource::Dir(dir) => {
             let (mut files, mut issues) = (Files::new(), Vec::new());
-            folder(dir, "", 0, &mut files, &mut issues);
-            (files, issues)
+            match folder(dir, "", 0, &mut files, &mut issues) {
+                ControlFlow::Continue(()) => (files, issues),
+                // What was read so far lacks parts of itself: its faults would only hide this one.
+                ControlFlow::Break(too_many) => (Files::new(), vec![too_many]),
+            }
         }
     }
 }
@@ -49,13 +54,13 @@ fn wanted(path: &str) -> bool {
         || (path.contains("/examples/") && ends(".json"))
 }
 
-fn folder(dir: &Path, below: &str, depth: usize, files: &mut Files, issues: &mut Vec<Issue>) {
+fn folder(dir: &Path, below: &str, depth: usize, files: &mut Files, issues: &mut Vec<Issue>) -> ControlFlow<Issue> {
     let at = |path: &str| Pos { file: Arc::from(path), line: 0 };
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) => {
             issues.push(Issue::new(&at(below), format!("folder cannot be read: {}", error.kind())));
-            return;
+            return ControlFlow::Continue(());
         }
     };
     for entry in entries.filter_map(Result::ok) {
@@ -65,7 +70,7 @@ fn folder(dir: &Path, below: &str, depth: usize, files: &mut Files, issues: &mut
         let Ok(kind) = std::fs::metadata(entry.path()) else { continue };
         if kind.is_dir() {
             if depth < MAX_FOLDERS {
-                folder(&entry.path(), &path, depth + 1, files, issues);
+                folder(&entry.path(), &path, depth + 1, files, issues)?;
             }
             continue;
         }
@@ -73,8 +78,8 @@ fn folder(dir: &Path, below: &str, depth: usize, files: &mut Files, issues: &mut
             continue;
         }
         if files.len() >= MAX_FILES {
-            issues.push(Issue::new(&at(&path), format!("there are more than {MAX_FILES} files")));
-            return;
+            let too_many = Issue::new(&at(&path), format!("is one of more than {MAX_FILES} files"));
+            return ControlFlow::Break(too_many.hint("give the folder of the templates, and none above it"));
         }
         if kind.len() > MAX_BYTES {
             issues.push(Issue::new(&at(&path), format!("is larger than {MAX_BYTES} bytes")));
@@ -97,6 +102,7 @@ fn folder(dir: &Path, below: &str, depth: usize, files: &mut Files, issues: &mut
             Err(error) => issues.push(Issue::new(&at(&path), format!("cannot be read: {}", error.kind()))),
         }
     }
+    ControlFlow::Continue(())
 }
 
 #[cfg(test)]
@@ -113,5 +119,19 @@ mod tests {
         assert_eq!(issues, []);
         assert_eq!(folder.keys().collect::<Vec<_>>(), embedded.keys().collect::<Vec<_>>());
         assert!(folder == embedded, "texts differ");
+    }
+
+    #[test]
+    fn too_many_files_are_one_fault_and_not_one_for_each_part_that_was_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["one", "two"] {
+            std::fs::create_dir(dir.path().join(folder)).unwrap();
+            for n in 0..=MAX_FILES / 2 {
+                std::fs::write(dir.path().join(format!("{folder}/{n}.toml")), "").unwrap();
+            }
+        }
+        let (files, issues) = read(&TemplateSource::Dir(dir.path().into()));
+        assert!(files.is_empty());
+        assert_eq!(issues.len(), 1, "{issues:?}");
     }
 }
