@@ -24,6 +24,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -47,7 +48,7 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Connections at once. One more takes the place of the longest idle; where nobody is idle it waits, and the rest in the kernel's queue.
     pub max_connections: usize,
-    /// After this a connection is closed behind the request under way.
+    /// The first answer after this is a connection's last; one that is idle ends by `header_timeout`.
     pub connection_max_age: Duration,
 }
 
@@ -235,6 +236,8 @@ async fn connection(
     // Empty while a request is under way.
     let idle = Mutex::new(Some(idle));
     let rests = |rests: Option<Idle>| *idle.lock().unwrap_or_else(PoisonError::into_inner) = rests;
+    // Told with an answer, never by hanging up: a request that is on its way at that moment would be lost.
+    let oldest = Instant::now() + limits.connection_max_age;
     let service = service_fn(|mut request: Request<Incoming>| {
         rests(None);
         let router = router.clone();
@@ -245,7 +248,10 @@ async fn connection(
         }
         let request = request.map(Body::new);
         Box::pin(async {
-            let answer = answer(router, request, limits.body_timeout).await;
+            let mut answer = answer(router, request, limits.body_timeout).await;
+            if Instant::now() >= oldest {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             rests(Some(seat.idle()));
             Ok::<_, Infallible>(answer)
         })
@@ -260,7 +266,6 @@ async fn connection(
         // What a client does to its connection is its own affair: no log, no metric.
         _ = poll_fn(|cx| connection.poll_without_shutdown(cx)) => true,
         () = stop.cancelled() => false,
-        () = tokio::time::sleep(limits.connection_max_age) => false,
     };
     if !over {
         Pin::new(&mut connection).graceful_shutdown();

@@ -165,12 +165,10 @@ async fn client(
     let mut micros = Vec::new();
     while let Some(due) = turns.take().await {
         let body = events.next();
-        let mut status = post(&mut sender, body.clone()).await?;
+        let mut status = post(&mut sender, again, body.clone()).await?;
         while status == StatusCode::TOO_MANY_REQUESTS && matches!(turns.pace, Pace::Insistent { .. }) {
             tokio::time::sleep(AGAIN).await;
-            // Who refuses for now also closes the connection.
-            sender = again().await?;
-            status = post(&mut sender, body.clone()).await?;
+            status = post(&mut sender, again, body.clone()).await?;
         }
         ensure!(status.is_success(), "the intake answered {status}");
         micros.push(u32::try_from(due.elapsed().as_micros()).unwrap_or(u32::MAX));
@@ -178,9 +176,17 @@ async fn client(
     Ok(micros)
 }
 
-async fn post(sender: &mut SendRequest<Full<Bytes>>, body: Bytes) -> anyhow::Result<StatusCode> {
+async fn post(
+    sender: &mut SendRequest<Full<Bytes>>,
+    again: &impl AsyncFn() -> anyhow::Result<SendRequest<Full<Bytes>>>,
+    body: Bytes,
+) -> anyhow::Result<StatusCode> {
     let request = request(Method::POST, "/v1/events/bench", &[("X-Sealpost-Key", KEY)], body)?;
-    sender.ready().await?;
+    if sender.ready().await.is_err() {
+        // The last answer was this connection's last, and said so: it was a 429, or the connection was old.
+        *sender = again().await?;
+        sender.ready().await?;
+    }
     let answer = sender.send_request(request).await?;
     let status = answer.status();
     answer.into_body().collect().await?;

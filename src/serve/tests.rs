@@ -96,10 +96,17 @@ async fn a_head_that_cannot_be_read_is_answered_by_the_http_layer() {
 }
 
 #[tokio::test]
-async fn an_old_connection_is_closed_behind_its_request() {
-    let (address, ..) = start(Limits { connection_max_age: Duration::from_millis(50), ..limits() }).await;
-    let answer = rest(say(address, "GET / HTTP/1.1\r\nHost: h\r\n\r\n").await).await;
-    assert!(answer.ends_with("here\n"), "{answer}");
+async fn an_old_connection_is_told_with_an_answer_and_never_hung_up_on() {
+    let (address, ..) = start(Limits { connection_max_age: Duration::ZERO, ..limits() }).await;
+    let mut old = say(address, "").await;
+    let ask = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    for _ in 0..5 {
+        assert!(rest(say(address, ask).await).await.contains("connection: close"), "the first answer is the last");
+    }
+    old.write_all(ask.repeat(2).as_bytes()).await.unwrap();
+    let answer = rest(old).await;
+    assert!(answer.contains("connection: close") && answer.ends_with("here\n"), "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1 200").count(), 1, "{answer}");
 }
 
 #[tokio::test]
