@@ -64,10 +64,9 @@ impl Daily {
             if let Err(error) = self.catch_up(&daily).await {
                 tracing::error!(%error, "the daily file could not be written; it is tried again");
             }
-            let next = self.clock.now().plus(LOOK);
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.clock.sleep_until(next) => {}
+                () = self.clock.sleep(LOOK) => {}
             }
         }
     }
