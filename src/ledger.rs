@@ -43,7 +43,7 @@ mod timeline;
 pub use changes::Changes;
 pub use moment::Look;
 pub use notification::{DeadReason, Hold, Notification, Place, State};
-pub use outcome::{OutcomePlace, OutcomeRecord, OutcomeWord, SentAs};
+pub use outcome::{OutcomePlace, OutcomeRecord, OutcomeWord, SentAs, SetBack};
 pub use queue::{HeldPage, HeldPlace};
 pub use timeline::{Happening, TimelineEntry};
 
