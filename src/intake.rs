@@ -47,6 +47,9 @@ use alarm::Alarm;
 use credentials::Door;
 use signature::{Claim, Unsigned};
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use signature::fuzz;
+
 /// Where deliveries become durable.
 pub trait Journal: Send + Sync + 'static {
     /// Appends; durable when it returns.

@@ -22,6 +22,8 @@ mod changes;
 mod committer;
 mod find;
 mod footprint;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod health;
 mod key;
 mod lease;

@@ -16,6 +16,9 @@ use secrecy::ExposeSecret;
 use crate::clock::Time;
 use crate::config::{Encoding, Hmac, HmacAlgorithm, SignedPiece};
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
+
 /// Most signatures of one request that are looked at: senders send one for each of their secrets.
 const MOST_SIGNATURES: usize = 8;
 /// Seconds since 1970 stay below this until the year 5138; larger numbers are milliseconds.

@@ -15,6 +15,8 @@ use crate::clock::Time;
 use crate::message::{self, Email};
 use crate::personal::Personal;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod transfer;
 
 /// RFC 5322 section 2.1.1: the longest line, without its CRLF.
