@@ -31,6 +31,17 @@ soak-load seconds="3600" profile="release":
 siege seconds="60" profile="release":
     SEALPOST_SIEGE_SECONDS={{seconds}} cargo test --locked --profile {{profile}} --test it senders::overload::a_siege -- --ignored --nocapture
 
+# Looks for input that breaks a promise, from the corpus on (by hand: needs cargo-fuzz and a nightly compiler; CONTRIBUTING.md)
+fuzz target seconds="600":
+    mkdir -p fuzz/corpus/{{target}}
+    cargo +nightly fuzz run --sanitizer none {{target}} fuzz/corpus/{{target}} tests/corpora/{{target}} -- -max_total_time={{seconds}} -rss_limit_mb=1500 -max_len=2048 -timeout=10
+
+# Makes of what was found a corpus as small as covers the same code
+fuzz-minimise target:
+    mkdir -p target/corpora/{{target}}
+    cargo +nightly fuzz run --sanitizer none {{target}} target/corpora/{{target}} tests/corpora/{{target}} fuzz/corpus/{{target}} -- -set_cover_merge=1 -use_counters=0 -max_len=2048
+    @echo "take what is worth keeping from target/corpora/{{target}} to tests/corpora/{{target}}"
+
 # The whole relay on loopback
 demo *args:
     cargo run --release -- demo {{args}}

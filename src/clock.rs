@@ -1,6 +1,7 @@
 //! Time, injected.
 //!
-//! Promises: all wall-clock reads of the program go through a [`Clock`]; tests drive a manual one.
+//! Promises: all wall-clock reads of the program go through a [`Clock`]; tests drive a manual one. [`Clock::sleep`] lasts as long as it says
+//! when the clock is set meanwhile; [`Clock::sleep_until`] ends when the clock says so.
 //! Never: `SystemTime::now` or `jiff::Timestamp::now` anywhere else (clippy.toml forbids them).
 
 use std::fmt;
@@ -86,6 +87,8 @@ enum Source {
 #[derive(Debug)]
 struct Manual {
     now: AtomicI64,
+    /// What has gone by, however the clock was set.
+    passed: AtomicI64,
     moved: Notify,
 }
 
@@ -97,7 +100,11 @@ impl Clock {
 
     /// A clock that stands at `start` until [`Clock::advance`] moves it.
     pub fn manual(start: Time) -> Self {
-        Self(Source::Manual(Arc::new(Manual { now: AtomicI64::new(start.0), moved: Notify::new() })))
+        Self(Source::Manual(Arc::new(Manual {
+            now: AtomicI64::new(start.0),
+            passed: AtomicI64::new(0),
+            moved: Notify::new(),
+        })))
     }
 
     /// The time now.
@@ -112,8 +119,30 @@ impl Clock {
     /// Moves a manual clock and wakes its sleepers; does nothing to the machine's.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(manual) = &self.0 {
-            manual.now.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+            let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+            manual.now.fetch_add(by, Ordering::SeqCst);
+            manual.passed.fetch_add(by, Ordering::SeqCst);
             manual.moved.notify_waiters();
+        }
+    }
+
+    /// Sets a manual clock, backwards too, without time going by; does nothing to the machine's.
+    pub fn set(&self, to: Time) {
+        if let Source::Manual(manual) = &self.0 {
+            manual.now.store(to.0, Ordering::SeqCst);
+            manual.moved.notify_waiters();
+        }
+    }
+
+    /// Returns after `wait`, wherever the clock is set meanwhile: for waits that have a length and no date.
+    pub async fn sleep(&self, wait: Duration) {
+        match &self.0 {
+            Source::System => tokio::time::sleep(wait).await,
+            Source::Manual(manual) => {
+                let millis = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+                let end = manual.passed.load(Ordering::SeqCst).saturating_add(millis);
+                manual.wait(|| manual.passed.load(Ordering::SeqCst) >= end).await;
+            }
         }
     }
 
@@ -129,16 +158,60 @@ impl Clock {
                     // In short naps: the wall clock may be stepped while we sleep.
                     tokio::time::sleep(wait.min(Duration::from_secs(30))).await;
                 }
-                Source::Manual(manual) => {
-                    let moved = manual.moved.notified();
-                    tokio::pin!(moved);
-                    moved.as_mut().enable();
-                    if self.now() >= until {
-                        return;
-                    }
-                    moved.await;
-                }
+                Source::Manual(manual) => return manual.wait(|| self.now() >= until).await,
             }
         }
+    }
+}
+
+impl Manual {
+    async fn wait(&self, is_over: impl Fn() -> bool) {
+        loop {
+            let moved = self.moved.notified();
+            tokio::pin!(moved);
+            moved.as_mut().enable();
+            if is_over() {
+                return;
+            }
+            moved.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    #[tokio::test]
+    async fn a_wait_with_a_length_lasts_as_long_wherever_the_clock_is_set() {
+        let start = Time::from_millis(1_793_092_797_616);
+        for set in [start.minus(HOUR), start.plus(HOUR * 24 * 30)] {
+            let clock = Clock::manual(start);
+            let mut wait = std::pin::pin!(clock.sleep(HOUR));
+            assert!(poll!(wait.as_mut()).is_pending());
+            clock.set(set);
+            assert!(poll!(wait.as_mut()).is_pending(), "no time went by");
+            clock.advance(HOUR - Duration::from_millis(1));
+            assert!(poll!(wait.as_mut()).is_pending());
+            clock.advance(Duration::from_millis(1));
+            assert!(poll!(wait.as_mut()).is_ready());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_wait_for_a_date_ends_when_the_clock_says_so() {
+        let start = Time::from_millis(1_793_092_797_616);
+        let clock = Clock::manual(start);
+        let mut wait = std::pin::pin!(clock.sleep_until(start.plus(HOUR)));
+        assert!(poll!(wait.as_mut()).is_pending());
+        clock.set(start.minus(HOUR));
+        clock.advance(HOUR);
+        assert!(poll!(wait.as_mut()).is_pending());
+        clock.set(start.plus(HOUR * 24 * 30));
+        assert!(poll!(wait.as_mut()).is_ready());
     }
 }

@@ -6,6 +6,8 @@
 
 mod envelope;
 mod fingerprint;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod ids;
 mod names;
 mod people;

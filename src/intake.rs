@@ -51,6 +51,9 @@ use credentials::Door;
 use pressure::Pressure;
 use signature::{Claim, Unsigned};
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use signature::fuzz;
+
 /// Where deliveries become durable.
 pub trait Journal: Send + Sync + 'static {
     /// Appends; durable when it returns.

@@ -22,6 +22,8 @@ mod changes;
 mod committer;
 mod find;
 mod footprint;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod health;
 mod key;
 mod lease;
@@ -43,7 +45,7 @@ mod timeline;
 pub use changes::Changes;
 pub use moment::Look;
 pub use notification::{DeadReason, Hold, Notification, Place, State};
-pub use outcome::{OutcomePlace, OutcomeRecord, OutcomeWord, SentAs};
+pub use outcome::{OutcomePlace, OutcomeRecord, OutcomeWord, SentAs, SetBack};
 pub use queue::{HeldPage, HeldPlace};
 pub use timeline::{Happening, TimelineEntry};
 

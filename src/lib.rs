@@ -3,6 +3,10 @@
 //! The modules follow the way of an event. A room may use what stands below it in this list,
 //! never what stands above it or beside it on its own floor (`tests/it/house.rs` checks).
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub mod cli;
 
 pub mod bench;
@@ -33,6 +37,8 @@ pub mod seal;
 pub mod sink;
 
 pub mod call;
+#[cfg(any(test, feature = "fuzzing"))]
+mod choices;
 pub mod failpoint;
 pub mod serve;
 pub mod tasks;

@@ -23,6 +23,13 @@ use crate::telemetry::{ByProvider, Metrics};
 mod breaker;
 pub mod directory;
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz {
+    //! The targets of the ways out.
+
+    pub(crate) use super::gateway::fuzz::gateway;
+    pub(crate) use super::smtp::fuzz::smtp;
+}
 mod gateway;
 mod http;
 mod limit;

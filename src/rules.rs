@@ -6,6 +6,8 @@
 //! Never: I/O, the vault, a template's parts.
 
 mod condition;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use condition::fuzz;
 mod expiry;
 mod explain;
 mod parse;

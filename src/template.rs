@@ -20,6 +20,8 @@ mod context;
 mod engine;
 mod examples;
 mod expand;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod helpers;
 mod inline;
 mod links;

@@ -25,6 +25,8 @@ mod committer;
 mod contact;
 mod draft;
 mod find;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 pub mod import;
 pub mod json;
 mod kept;

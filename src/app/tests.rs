@@ -21,6 +21,7 @@ use super::*;
 
 mod brakes;
 mod clocks;
+mod model;
 mod readiness;
 mod stores;
 mod stumbles;

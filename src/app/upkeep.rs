@@ -109,7 +109,7 @@ pub(super) async fn forget_stale(house: &House) -> bool {
 async fn pause(house: &House, stop: &CancellationToken, wait: Duration) -> bool {
     tokio::select! {
         () = stop.cancelled() => true,
-        () = house.clock.sleep_until(house.clock.now().plus(wait)) => false,
+        () = house.clock.sleep(wait) => false,
     }
 }
 

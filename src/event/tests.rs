@@ -9,22 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// A keyed hash good enough for tests: different parts, different hash.
-pub(super) struct TestHasher;
-
-impl KeyedHasher for TestHasher {
-    fn keyed_hash(&self, domain: &str, parts: &[&[u8]]) -> KeyedHash {
-        let mut state = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128;
-        let mut eat = |bytes: &[u8]| {
-            for byte in bytes.len().to_be_bytes().iter().chain(bytes) {
-                state = (state ^ u128::from(*byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
-            }
-        };
-        eat(domain.as_bytes());
-        parts.iter().for_each(|part| eat(part));
-        KeyedHash(state.to_be_bytes())
-    }
-}
+pub(super) use crate::choices::WeakHasher as TestHasher;
 
 pub(super) fn namespace(org: OrgId) -> Namespace {
     format!("org-{org}").parse().expect("an org id makes a namespace")

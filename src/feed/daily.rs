@@ -1,7 +1,7 @@
 //! The daily file: yesterday's outcomes of each org, in a directory where others fetch it.
 //!
 //! Promises: each org's day is written once, when it is over there, and also after a stop that lasted over midnight; how far it came is
-//! in the ledger, so that a file that was fetched and removed does not come back; a file is whole or not there; files older than
+//! in the ledger, so that a file that was fetched and removed does not come back, unless a clock that was days ahead wrote it; a file is whole or not there; files older than
 //! `feed.keep` are removed, and no other.
 //! Never: a person, unless `feed.unreachable` asks for the list of those who could not be reached; that list is audited, and its file is
 //! the owner's alone.
@@ -64,10 +64,9 @@ impl Daily {
             if let Err(error) = self.catch_up(&daily).await {
                 tracing::error!(%error, "the daily file could not be written; it is tried again");
             }
-            let next = self.clock.now().plus(LOOK);
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.clock.sleep_until(next) => {}
+                () = self.clock.sleep(LOOK) => {}
             }
         }
     }
@@ -76,6 +75,9 @@ impl Daily {
     async fn catch_up(&self, daily: &DailyFeed) -> Result<(), FeedError> {
         let now = self.clock.now();
         let mut done = self.done()?;
+        if self.come_back(daily, now, &mut done) {
+            self.note(&done).await?;
+        }
         for (date, orgs) in self.due(daily, now, &done) {
             self.write(daily, date, &orgs).await?;
             failpoint::at(Point::DailyBeforeNote);
@@ -84,6 +86,22 @@ impl Daily {
             remove_old(&daily.dir, date, daily.keep);
         }
         Ok(())
+    }
+
+    /// A day that is not even over yet was written by a clock that was ahead: it and those before it are written when they are over. True
+    /// if there are such. Not for a day or so, which an hour, a new zone or a new `feed.at` make of it too.
+    fn come_back(&self, daily: &DailyFeed, now: Time, done: &mut BTreeMap<OrgId, Date>) -> bool {
+        let mut came_back = false;
+        for (id, org) in &self.config.orgs {
+            let Some(last) = last_complete(now, daily.at, &org.time_zone) else { continue };
+            let Some(done) = done.get_mut(id).filter(|done| last.tomorrow().is_ok_and(|next| **done > next)) else {
+                continue;
+            };
+            tracing::warn!(org.id = %id, day = %done, "daily files were written for days to come, by a clock that was ahead; they are written again when they are over");
+            *done = last;
+            came_back = true;
+        }
+        came_back
     }
 
     /// The days to write, oldest first, each with the orgs for which it is over.

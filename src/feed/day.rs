@@ -12,12 +12,10 @@ use jiff::tz::TimeZone;
 use crate::clock::Time;
 use crate::config::Org;
 use crate::id::OrgId;
-use crate::ledger::{Ledger, LedgerError, OutcomeRecord};
+use crate::ledger::{Ledger, LedgerError, OutcomePlace, OutcomeRecord, SetBack};
 
 /// Lines read between two turns of others.
 const PAGE: usize = 500;
-/// How far behind its own time a line may stand in the log, milliseconds: a clock may have been set back.
-const SLACK: i64 = 3_600_000;
 
 /// One date, as every org has it.
 #[derive(Clone, Debug)]
@@ -57,18 +55,41 @@ impl Days {
         let (Some(from), Some(to)) = (self.all().map(|day| day.0).min(), self.all().map(|day| day.1).max()) else {
             return Ok(());
         };
-        let mut place = Ledger::outcomes_before(from);
+        let end = to.as_millis().saturating_add(SetBack::SLACK);
+        let start = Ledger::outcomes_before(from);
+        let mut place = self.walk_on(ledger, start, |place, _| place.time > end, &mut each).await?;
+        // A clock that was far ahead has left lines of this date at places far behind it.
+        for back in ledger.set_backs()? {
+            if place < back.place && back.at < to {
+                let before = OutcomePlace { number: back.place.number.saturating_sub(1), ..back.place };
+                place = self.walk_on(ledger, before, |_, at| at.as_millis() > end, &mut each).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on behind a place until a line is beyond; gives the place it came to.
+    async fn walk_on(
+        &self,
+        ledger: &Ledger,
+        mut place: OutcomePlace,
+        is_beyond: impl Fn(OutcomePlace, Time) -> bool,
+        each: &mut impl FnMut(OutcomeRecord),
+    ) -> Result<OutcomePlace, LedgerError> {
         loop {
             let page = ledger.outcomes_after(place, PAGE)?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
-            place = *last;
-            for outcome in page.into_iter().filter_map(|(_, outcome)| outcome) {
+            if page.is_empty() {
+                return Ok(place);
+            }
+            for (at, outcome) in page {
+                place = at;
+                let Some(outcome) = outcome else { continue };
+                if is_beyond(place, outcome.at) {
+                    return Ok(place);
+                }
                 if self.holds(outcome.org, outcome.at) {
                     each(outcome);
                 }
-            }
-            if place.time > to.as_millis().saturating_add(SLACK) {
-                return Ok(());
             }
             tokio::task::yield_now().await;
         }
@@ -106,6 +127,16 @@ mod tests {
             ("Asia/Kolkata", "2026-11-22", "2026-11-21T18:30:00Z", "2026-11-22T18:30:00Z"),
             ("Europe/Berlin", "2026-03-29", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"),
             ("Europe/Berlin", "2026-10-25", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"),
+            ("Europe/London", "2026-03-29", "2026-03-29T00:00:00Z", "2026-03-29T23:00:00Z"),
+            ("Europe/London", "2026-10-25", "2026-10-24T23:00:00Z", "2026-10-26T00:00:00Z"),
+            ("America/New_York", "2026-03-08", "2026-03-08T05:00:00Z", "2026-03-09T04:00:00Z"),
+            ("America/New_York", "2026-11-01", "2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z"),
+            ("Asia/Kolkata", "2028-02-29", "2028-02-28T18:30:00Z", "2028-02-29T18:30:00Z"),
+            ("Asia/Kolkata", "2027-02-28", "2027-02-27T18:30:00Z", "2027-02-28T18:30:00Z"),
+            // Here the clock goes from midnight to one: the day begins at one.
+            ("Africa/Cairo", "2026-04-24", "2026-04-23T22:00:00Z", "2026-04-24T21:00:00Z"),
+            // A day that the island skipped when it changed sides of the date line: it has no length.
+            ("Pacific/Apia", "2011-12-30", "2011-12-30T10:00:00Z", "2011-12-30T10:00:00Z"),
         ] {
             assert_eq!(day(date.parse().expect("a date"), &zone(name)), (time(from), time(to)), "{name} {date}");
         }
@@ -119,6 +150,14 @@ mod tests {
             ("2026-11-23T02:00:00Z", "UTC", "2026-11-22"),
             ("2026-11-22T20:29:59Z", "Asia/Kolkata", "2026-11-21"),
             ("2026-11-22T20:30:00Z", "Asia/Kolkata", "2026-11-22"),
+            // Two is a time that the last Sunday of March does not have, and that of October has once more.
+            ("2026-03-29T00:59:59Z", "Europe/Berlin", "2026-03-27"),
+            ("2026-03-29T01:00:00Z", "Europe/Berlin", "2026-03-28"),
+            ("2026-10-25T00:00:00Z", "Europe/Berlin", "2026-10-24"),
+            ("2026-10-25T01:00:00Z", "Europe/Berlin", "2026-10-24"),
+            ("2028-03-01T02:00:00Z", "UTC", "2028-02-29"),
+            ("2027-03-01T02:00:00Z", "UTC", "2027-02-28"),
+            ("2028-03-01T01:59:59Z", "UTC", "2028-02-28"),
         ] {
             let complete = last_complete(time(now), two, &zone(name)).expect("a date");
             assert_eq!(complete.to_string(), last, "{now} {name}");

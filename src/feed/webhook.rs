@@ -142,8 +142,8 @@ impl Webhook {
                 Err(NotTaken { code, retry_after }) => {
                     failures = failures.saturating_add(1);
                     tracing::warn!(failures, reply.code = %code, "the webhook was not taken; it is tried again");
-                    let until = self.clock.now().plus(wait(failures, retry_after, fastrand::f64()));
-                    if self.rest(until, place, &mut logged, &stop).await {
+                    let wait = wait(failures, retry_after, fastrand::f64());
+                    if self.rest(wait, place, &mut logged, &stop).await {
                         return Ok(());
                     }
                 }
@@ -207,15 +207,16 @@ impl Webhook {
     /// Waits for the next try; true when it is time to stop.
     async fn rest(
         &self,
-        until: Time,
+        wait: Duration,
         place: OutcomePlace,
         logged: &mut watch::Receiver<OutcomePlace>,
         stop: &CancellationToken,
     ) -> bool {
+        let mut over = std::pin::pin!(self.clock.sleep(wait));
         loop {
             tokio::select! {
                 () = stop.cancelled() => return true,
-                () = self.clock.sleep_until(until) => return false,
+                () = &mut over => return false,
                 changed = logged.changed() => {
                     if changed.is_err() {
                         return true;

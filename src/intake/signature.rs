@@ -16,10 +16,13 @@ use secrecy::ExposeSecret;
 use crate::clock::Time;
 use crate::config::{Encoding, Hmac, HmacAlgorithm, SignedPiece};
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
+
 /// Most signatures of one request that are looked at: senders send one for each of their secrets.
 const MOST_SIGNATURES: usize = 8;
 /// Seconds since 1970 stay below this until the year 5138; larger numbers are milliseconds.
-const MILLISECONDS_FROM: i64 = 100_000_000_000;
+const MILLISECONDS_FROM: u64 = 100_000_000_000;
 
 /// How one source signs.
 pub(super) struct Signature {
@@ -145,7 +148,7 @@ fn single<'h>(headers: &'h HeaderMap, name: Option<&HeaderName>) -> Result<&'h H
 
 fn seconds_or_millis(value: &HeaderValue) -> Option<i64> {
     let number: i64 = value.to_str().ok()?.trim().parse().ok()?;
-    if number.abs() < MILLISECONDS_FROM { number.checked_mul(1_000) } else { Some(number) }
+    if number.unsigned_abs() < MILLISECONDS_FROM { number.checked_mul(1_000) } else { Some(number) }
 }
 
 #[cfg(test)]

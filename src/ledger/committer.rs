@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::clock::Time;
 use crate::failpoint::{self, Point};
 use crate::id::DeliverySeq;
 
@@ -18,7 +19,7 @@ use super::health::Pulse;
 use super::key::{self, Key, Space};
 use super::lease::Places;
 use super::store::Store;
-use super::{Delivery, LedgerError, OutcomePlace, OutcomeRecord, record};
+use super::{Delivery, LedgerError, OutcomePlace, OutcomeRecord, SetBack, record};
 
 /// Commands that may wait for the committer; senders beyond wait in their own tasks.
 pub(super) const WAITING_COMMANDS: usize = 1024;
@@ -78,6 +79,9 @@ pub(super) struct Committer {
     commands: mpsc::Receiver<Command>,
     head: DeliverySeq,
     logged: OutcomePlace,
+    /// The highest time of a line since the clock was last set back.
+    newest: Time,
+    set_backs: Vec<SetBack>,
     timeline_number: u64,
 }
 
@@ -87,9 +91,10 @@ impl Committer {
         shared: Arc<Shared>,
         commands: mpsc::Receiver<Command>,
         timeline_number: u64,
+        (newest, set_backs): (Time, Vec<SetBack>),
     ) -> Self {
         let (head, logged) = (*shared.head.borrow(), *shared.logged.borrow());
-        Self { store, shared, commands, head, logged, timeline_number }
+        Self { store, shared, commands, head, logged, newest, set_backs, timeline_number }
     }
 
     /// Runs until every sender is gone or the ledger closes and nothing waits any more.
@@ -161,11 +166,24 @@ impl Committer {
     fn log(&mut self, batch: &mut Batch, outcome: &OutcomeRecord) {
         self.logged.number += 1;
         self.logged.time = self.logged.time.max(outcome.at.as_millis());
+        if outcome.at.as_millis() < self.newest.as_millis().saturating_sub(SetBack::SLACK) {
+            self.note_set_back(batch, outcome.at);
+        }
+        self.newest = self.newest.max(outcome.at);
         let key = key::outcome(self.logged);
         let sealed = self.store.seal(Space::Outcomes, &key, &record::outcome(outcome));
         batch.bytes += sealed.len();
         batch.ops.insert((Space::Outcomes, key), Some(sealed));
         batch.logged = Some(self.logged);
+    }
+
+    /// Whoever looks for lines of a time finds them by their places, and those from here on are too high for it.
+    fn note_set_back(&mut self, batch: &mut Batch, at: Time) {
+        self.newest = at;
+        self.set_backs.push(SetBack { place: self.logged, at });
+        self.set_backs.drain(..self.set_backs.len().saturating_sub(SetBack::MOST));
+        let sealed = self.store.seal(Space::Meta, key::SET_BACKS, &record::value(&self.set_backs));
+        batch.ops.insert((Space::Meta, key::SET_BACKS.to_vec()), Some(sealed));
     }
 
     fn commit(&mut self, mut batch: Batch) {

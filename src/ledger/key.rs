@@ -72,6 +72,8 @@ pub(super) const CURSOR: &[u8] = b"cursor";
 pub(super) const FORMAT: &[u8] = b"format";
 /// Meta key of the last timeline number given out.
 pub(super) const TIMELINE_NUMBER: &[u8] = b"timeline";
+/// Meta key of the places at which the clock was set back.
+pub(super) const SET_BACKS: &[u8] = b"set_backs";
 /// Meta key of the place in time up to which retention has looked.
 pub(super) const EXPIRED: &[u8] = b"expired";
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use tokio::sync::{mpsc, watch};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Time};
 use crate::id::{DeliverySeq, EventKey, KeyedHash};
 use crate::seal::Keyring;
 use crate::telemetry::Metrics;
@@ -58,7 +58,16 @@ impl Ledger {
             hooks: Default::default(),
         });
         let (commands, receiver) = mpsc::channel(WAITING_COMMANDS);
-        let committer = Committer::new(store.clone(), shared.clone(), receiver, timeline_number);
+        let committer = Committer::new(
+            store.clone(),
+            shared.clone(),
+            receiver,
+            timeline_number,
+            (
+                newest_logged(&store, *shared.logged.borrow())?,
+                store.get_value(key::SET_BACKS)?.value().unwrap_or_default(),
+            ),
+        );
         let ledger = Self(Arc::new(Inner {
             dir: dir.into(),
             keys: keys.clone(),
@@ -131,6 +140,12 @@ fn last_logged(store: &Store) -> Result<OutcomePlace, LedgerError> {
         false
     })?;
     Ok(last)
+}
+
+/// The last line's own time, which is before its place where the clock was set back.
+fn newest_logged(store: &Store, last: OutcomePlace) -> Result<Time, LedgerError> {
+    let line = store.get(Space::Outcomes, &key::outcome(last), record::read_outcome)?.value();
+    Ok(line.map_or(Time::from_millis(last.time), |line| line.at))
 }
 
 fn last_timeline_number(store: &Store) -> Result<u64, LedgerError> {

@@ -103,6 +103,22 @@ pub struct OutcomePlace {
     pub number: u64,
 }
 
+/// Where the clock was set back by more than [`SetBack::SLACK`]: from there on, lines are of an earlier time than their places say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetBack {
+    /// The place of the first line after it.
+    pub place: OutcomePlace,
+    /// That line's own time.
+    pub at: Time,
+}
+
+impl SetBack {
+    /// How far a line may be behind those before it without a word, milliseconds.
+    pub const SLACK: i64 = 3_600_000;
+    /// So many are remembered, the newest.
+    pub(super) const MOST: usize = 64;
+}
+
 /// How an attempt was made; kept with the notification from before the provider is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentAs {

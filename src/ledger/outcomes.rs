@@ -14,7 +14,7 @@ use super::changes::Prepared;
 use super::committer::Command;
 use super::key::{self, Space};
 use super::store::Direction;
-use super::{Ledger, LedgerError, OutcomePlace, OutcomeRecord, record};
+use super::{Ledger, LedgerError, OutcomePlace, OutcomeRecord, SetBack, record};
 
 /// Lines removed in one batch.
 const BATCH: usize = 500;
@@ -28,6 +28,11 @@ impl Ledger {
     /// The place before everything that was logged at `at` or later.
     pub fn outcomes_before(at: Time) -> OutcomePlace {
         OutcomePlace { time: at.as_millis(), number: 0 }
+    }
+
+    /// Where the clock was set back, oldest first.
+    pub fn set_backs(&self) -> Result<Vec<SetBack>, LedgerError> {
+        Ok(self.0.store()?.get_value(key::SET_BACKS)?.value().unwrap_or_default())
     }
 
     /// Lines behind `after`, at most `max`, each with its place; those that cannot be read are `None` (reported, to be skipped).

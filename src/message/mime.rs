@@ -15,6 +15,8 @@ use crate::clock::Time;
 use crate::message::{self, Email};
 use crate::personal::Personal;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod transfer;
 
 /// RFC 5322 section 2.1.1: the longest line, without its CRLF.
@@ -121,14 +123,15 @@ fn brand_mailbox(mailbox: &message::Mailbox) -> Option<Mailbox> {
     Some(Mailbox::new(name, address(&mailbox.address)?))
 }
 
-/// White space and control characters become single spaces, so that no value can begin a line.
+/// White space and control characters become single spaces, so that no value can begin a line; and none is an encoded word (RFC 2047): a
+/// reader would show what stands encoded in it, control characters and all.
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
         if !line.is_empty() {
             line.push(' ');
         }
-        line.push_str(word);
+        line.push_str(&word.replace("=?", "= ?"));
     }
     line
 }

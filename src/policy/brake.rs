@@ -65,6 +65,17 @@ pub enum Admit {
     },
 }
 
+impl Gauge {
+    /// A clock that was ahead by more than is ever counted was wrong: what went then counts as of now. Else it would count with
+    /// everything that goes until the clock has caught up.
+    fn come_back(&mut self, minute: i64) {
+        if self.minutes.back().is_some_and(|(newest, _)| *newest > minute.saturating_add(MINUTES)) {
+            let went = self.minutes.drain(..).fold(0_u64, |sum, (_, count)| sum.saturating_add(count));
+            self.minutes.push_back((minute, went));
+        }
+    }
+}
+
 impl Brake {
     /// Counts one notification of a template, or refuses it. Ask once for each notification, before its first attempt:
     /// retries and what a person released do not count again.
@@ -76,9 +87,11 @@ impl Brake {
         if gauge.trip.is_some() {
             return Admit::Tripped { first: false };
         }
+        let minute = now.as_millis().div_euclid(MINUTE_MS);
+        gauge.come_back(minute);
         let newest = gauge.minutes.back().map_or(i64::MIN, |(minute, _)| *minute);
         // A clock that was set back must not open the gate again: time stands still for the brake until it is caught up.
-        let minute = now.as_millis().div_euclid(MINUTE_MS).max(newest);
+        let minute = minute.max(newest);
         while gauge.minutes.front().is_some_and(|(oldest, _)| *oldest <= minute.saturating_sub(MINUTES)) {
             gauge.minutes.pop_front();
         }
@@ -188,6 +201,20 @@ mod tests {
         assert_eq!(brake.admit(&welcome, 2, after(600)), Admit::Go);
         assert_eq!(brake.admit(&welcome, 2, START), Admit::Go);
         assert_eq!(brake.admit(&welcome, 2, Time::from_millis(i64::MIN)), Admit::Tripped { first: true });
+    }
+
+    #[test]
+    fn what_a_clock_far_ahead_counted_counts_for_an_hour_and_not_until_the_clock_has_caught_up() {
+        let mut brake = Brake::default();
+        let welcome = id("welcome");
+        let month = 30 * 24 * 60;
+        assert_eq!(brake.admit(&welcome, 3, after(month)), Admit::Go);
+        assert_eq!(brake.admit(&welcome, 3, after(month + 5)), Admit::Go);
+        assert_eq!(brake.admit(&welcome, 3, START), Admit::Go, "both count as of now");
+        assert_eq!(brake.clone().admit(&welcome, 3, after(59)), Admit::Tripped { first: true });
+        for hours in 1..100 {
+            assert_eq!(brake.admit(&welcome, 3, after(62 * hours)), Admit::Go);
+        }
     }
 
     #[test]

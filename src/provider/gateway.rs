@@ -24,6 +24,8 @@ use crate::message::Sms;
 mod answer;
 mod body;
 mod declared;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod parse;
 
 use answer::{Answer, Rules};

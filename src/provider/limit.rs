@@ -56,7 +56,7 @@ impl Limit {
             let missing = (1.0 - bucket.tokens) / self.per_second * 1000.0;
             // One millisecond is the clock's grain: rounding down would spin. An hour bounds an absurd rate.
             let millis = missing.ceil().clamp(1.0, 3_600_000.0) as u64;
-            self.clock.sleep_until(now.plus(Duration::from_millis(millis))).await;
+            self.clock.sleep(Duration::from_millis(millis)).await;
         }
     }
 }
@@ -125,6 +125,21 @@ mod tests {
         let clock = Clock::manual(Time::from_millis(0));
         let limit = Limit::new(2.0, clock.clone());
         tokio::join!(limit.wait(), async { clock.advance(Duration::from_millis(500)) });
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_keep_a_waiter_until_it_has_caught_up() {
+        let clock = Clock::manual(Time::from_millis(10_000_000));
+        let limit = Limit::new(2.0, clock.clone());
+        let mut waiting = pin!(limit.wait());
+        assert!(!ready(waiting.as_mut()));
+        clock.set(Time::from_millis(6_400_000));
+        // What it had waited for may be lost, and no more.
+        let looks = (0..2).map(|_| {
+            clock.advance(Duration::from_millis(500));
+            ready(waiting.as_mut())
+        });
+        assert_eq!(looks.collect::<Vec<_>>(), [false, true]);
     }
 
     #[test]

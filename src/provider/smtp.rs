@@ -22,6 +22,8 @@ use crate::message::{Email, mime};
 
 mod connection;
 mod data;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod pool;
 mod reply;
 mod session;

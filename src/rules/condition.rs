@@ -38,6 +38,8 @@
 //! different types is false and no fault, and `false && fault` is false.
 
 mod eval;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod lower;
 mod number;
 mod value;

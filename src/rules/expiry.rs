@@ -185,6 +185,30 @@ mod tests {
     }
 
     #[test]
+    fn local_times_that_a_clock_skips_or_shows_twice_and_leap_days_have_one_meaning() {
+        for (zone, value, expected) in [
+            // 01:30 is skipped: an hour later, as if the clock had not been turned yet.
+            ("Europe/London", "2026-03-29 01:30:00", "2026-03-29T01:30:00.000Z"),
+            ("America/New_York", "2026-03-08 02:30:00", "2026-03-08T07:30:00.000Z"),
+            // It comes twice: the first.
+            ("Europe/London", "2026-10-25 01:30:00", "2026-10-25T00:30:00.000Z"),
+            ("America/New_York", "2026-11-01 01:30:00", "2026-11-01T05:30:00.000Z"),
+            ("Asia/Kolkata", "2026-03-29 01:30:00", "2026-03-28T20:00:00.000Z"),
+            // The end of a day that lasts 23 or 25 hours.
+            ("Europe/London", "2026-03-29", "2026-03-29T23:00:00.000Z"),
+            ("America/New_York", "2026-11-01", "2026-11-02T05:00:00.000Z"),
+            ("UTC", "2028-02-28", "2028-02-29T00:00:00.000Z"),
+            ("UTC", "2028-02-29", "2028-03-01T00:00:00.000Z"),
+            ("UTC", "2027-02-28", "2027-03-01T00:00:00.000Z"),
+            ("Asia/Kolkata", "2028-02-29 23:59:59", "2028-02-29T18:29:59.000Z"),
+        ] {
+            let read = read(&json!(value), &TimeZone::get(zone).unwrap()).unwrap().map(|time| time.to_string());
+            assert_eq!(read.as_deref(), Some(expected), "{value} {zone}");
+        }
+        assert_eq!(read(&json!("2027-02-29"), &kolkata()), Err(Unreadable), "no such day");
+    }
+
+    #[test]
     fn never_and_unset_are_no_expiry() {
         for value in [
             json!("2121-04-27"),

@@ -29,21 +29,32 @@ const ADDRESSES: [&str; 15] = [
     "xlink:href",
     "ping",
 ];
+/// Scripts, what asks for input, and elements whose text some readers take for tags and others do not.
+const FORBIDDEN: [&str; 12] =
+    ["script", "iframe", "object", "embed", "form", "base", "xmp", "noembed", "noframes", "plaintext", "svg", "math"];
 const SCHEMES: [&str; 4] = ["https://", "mailto:", "tel:", "cid:"];
 /// Stands for a tag of the template in a collected address.
 const HOLE: char = '\u{1}';
 /// Stands for a tag that is a safe beginning of an address.
 const SAFE: char = '\u{2}';
 
-/// Checks an HTML part.
+/// Checks an HTML part, as Outlook reads it, which looks into comments, and as all others do: what is a tag for the one may stand within
+/// quotes for the others.
 pub(super) fn check_html(nodes: &[Node]) -> Vec<Issue> {
+    let mut issues = check_as(nodes, Scanner::new(false));
+    let more = check_as(nodes, Scanner::new(true));
+    issues.extend(more.into_iter().filter(|issue| !issues.contains(issue)).collect::<Vec<_>>());
+    issues
+}
+
+fn check_as(nodes: &[Node], mut scanner: Scanner) -> Vec<Issue> {
     let mut check = Html { issues: Vec::new(), address: String::new(), value_pos: None, rounds: 0 };
-    let (mut scanner, mut run) = (Scanner::new(false), Runs::default());
+    let mut run = Runs::default();
     check.nodes(nodes, &mut scanner, &mut run);
     if scanner.place() != Place::Text
         && let Some(last) = nodes.last()
     {
-        check.issues.push(Issue::new(place(last), "the HTML ends inside a tag, style or script"));
+        check.issues.push(Issue::new(place(last), "the HTML ends inside a tag, comment, style or script"));
     }
     check.issues
 }
@@ -147,6 +158,14 @@ impl Html {
     }
 
     fn char(&mut self, c: char, pos: &Pos, scanner: &mut Scanner, run: &mut Runs) {
+        let is_odd = c.is_whitespace() && !matches!(c, ' ' | '\t' | '\n' | '\r' | '\u{c}');
+        if is_odd && matches!(scanner.place(), Place::Tag | Place::BetweenAttrs | Place::Unquoted) {
+            // Some readers take it for a blank between attributes, others for a part of one.
+            self.issues.push(Issue::new(
+                pos,
+                format!("a tag has the character U+{:04X} in the place of a blank", u32::from(c)),
+            ));
+        }
         match scanner.feed(c) {
             Event::Char(c) => run.char(c, pos, &mut self.issues),
             Event::ValueStart => {
@@ -160,7 +179,9 @@ impl Html {
             Event::ValueEnd => self.value_end(scanner),
             Event::Opened => {
                 *run = Runs::default();
-                if matches!(scanner.element.as_str(), "script" | "iframe" | "object" | "embed" | "form" | "base") {
+                // MJML writes one for Outlook, inside a comment.
+                let is_noscript = scanner.element == "noscript" && scanner.skips_comments();
+                if is_noscript || FORBIDDEN.contains(&scanner.element.as_str()) {
                     self.issues.push(Issue::new(pos, format!("`<{}>` is not allowed in a mail", scanner.element)));
                 }
             }

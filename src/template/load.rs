@@ -99,8 +99,15 @@ pub(super) fn load(
     from: &TemplateSource,
     allow: Option<&BTreeMap<TemplateId, Allow>>,
 ) -> Result<TemplateSet, Vec<Fault>> {
-    let (files, issues) = source::read(from);
-    let root = TemplateSet::describe(from);
+    load_files(source::read(from), TemplateSet::describe(from), allow)
+}
+
+/// Loads what was read below `root`.
+pub(super) fn load_files(
+    (files, issues): (Files, Vec<Issue>),
+    root: PathBuf,
+    allow: Option<&BTreeMap<TemplateId, Allow>>,
+) -> Result<TemplateSet, Vec<Fault>> {
     let mut loader =
         Loader { root, files: &files, faults: Vec::new(), libraries: Libraries::default(), tables: Tables::default() };
     loader.issues(issues, "");

@@ -70,8 +70,10 @@ pub(super) struct Scanner {
     /// Name of the present or last attribute, in lower case.
     pub(super) attr: String,
     raw: String,
-    /// The last characters, to know `<!--` and `-->`.
-    tail: [char; 3],
+    /// True while a tag is read that closes an element.
+    closing: bool,
+    /// The last characters, to know `<!--`, `-->` and `--!>`.
+    tail: [char; 4],
     /// Skip comments; otherwise look inside (Outlook reads conditional comments as HTML).
     skip_comments: bool,
 }
@@ -89,9 +91,15 @@ impl Scanner {
             element: String::new(),
             attr: String::new(),
             raw: String::new(),
-            tail: ['\0'; 3],
+            closing: false,
+            tail: ['\0'; 4],
             skip_comments,
         }
+    }
+
+    /// True if what stands in comments is not looked at.
+    pub(super) fn skips_comments(&self) -> bool {
+        self.skip_comments
     }
 
     /// Name of the raw element that is open (`style`, `script`, `title`), or nothing.
@@ -116,20 +124,23 @@ impl Scanner {
 
     /// After [`Event::Opened`]: true for `<x/>`.
     pub(super) fn self_closed(&self) -> bool {
-        self.tail[1] == '/'
+        self.tail[2] == '/'
     }
 
     /// Takes one character.
     pub(super) fn feed(&mut self, c: char) -> Event {
-        self.tail = [self.tail[1], self.tail[2], c];
+        self.tail = [self.tail[1], self.tail[2], self.tail[3], c];
         match self.state {
             State::Text if c == '<' => self.go(State::Less),
             State::Text => Event::Char(c),
             State::Raw if c == '<' => self.go(State::RawLess),
             State::Raw => Event::None,
             State::RawLess if c == '/' => self.name(State::CloseName),
+            State::RawLess if c == '<' => Event::None,
             State::RawLess => self.go(State::Raw),
             State::Less => match c {
+                // The one before is text: `<<a href=…>` is a link.
+                '<' => Event::Char(c),
                 '/' => self.name(State::CloseName),
                 '!' | '?' => self.go(State::Declaration),
                 _ if c.is_ascii_alphabetic() => {
@@ -153,7 +164,13 @@ impl Scanner {
             },
             State::CloseName => match c {
                 '>' => self.closed(),
-                _ if c.is_whitespace() => Event::None,
+                // Inside a raw element only its own name closes; all else goes on as its text.
+                '<' if !self.raw.is_empty() => self.go(State::RawLess),
+                _ if !self.raw.is_empty() && !c.is_ascii_alphabetic() && self.element != self.raw => {
+                    self.go(State::Raw)
+                }
+                '/' => self.go(State::Between),
+                _ if c.is_whitespace() => self.go(State::Between),
                 _ => {
                     self.element.push(c.to_ascii_lowercase());
                     Event::None
@@ -207,7 +224,7 @@ impl Scanner {
                 _ => Event::ValueChar(c),
             },
             State::Declaration => {
-                if self.skip_comments && self.tail == ['!', '-', '-'] {
+                if self.skip_comments && self.tail == ['<', '!', '-', '-'] {
                     self.state = State::Comment;
                 } else if c == '>' {
                     self.state = State::Text;
@@ -215,7 +232,7 @@ impl Scanner {
                 Event::None
             }
             State::Comment => {
-                if self.tail == ['-', '-', '>'] {
+                if self.tail[1..] == ['-', '-', '>'] || self.tail == ['-', '-', '!', '>'] {
                     self.state = State::Text;
                 }
                 Event::None
@@ -225,7 +242,7 @@ impl Scanner {
 
     /// A tag of the template stands here: whatever the last characters were, they are no longer the last.
     pub(super) fn hole(&mut self) {
-        self.tail = ['\0'; 3];
+        self.tail = ['\0'; 4];
         match self.state {
             State::Less => self.state = State::Text,
             State::RawLess => self.state = State::Raw,
@@ -240,10 +257,15 @@ impl Scanner {
 
     fn name(&mut self, state: State) -> Event {
         self.element.clear();
+        self.closing = state == State::CloseName;
         self.go(state)
     }
 
+    /// `>` of a tag.
     fn opened(&mut self) -> Event {
+        if self.closing {
+            return self.closed();
+        }
         self.state = State::Text;
         if RAW.contains(&self.element.as_str()) {
             self.raw.clone_from(&self.element);

@@ -14,6 +14,8 @@ use crate::event::AliasKind;
 use crate::personal::Personal;
 
 mod column;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod numbers;
 mod records;
 mod repeat;

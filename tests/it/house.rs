@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Floors from the ground up; a room may use any lower floor.
 const FLOORS: &[&[&str]] = &[
-    &["id", "personal", "clock", "telemetry", "tasks", "serve", "call", "failpoint"],
+    &["id", "personal", "clock", "telemetry", "tasks", "serve", "call", "failpoint", "choices"],
     &["event", "seal", "message", "policy", "sink"],
     &["config"],
     &["rules", "ledger", "vault", "template", "provider"],
@@ -19,13 +19,14 @@ const FLOORS: &[&[&str]] = &[
     &["dispatch"],
     &["app", "admin"],
     &["demo", "bench"],
-    &["cli"],
+    &["cli", "fuzzing"],
     &["main"],
 ];
 
 /// On the ground and in the workers' floor a few rooms lean on a neighbour; each has its reason.
 const NEIGHBOURS: &[(&str, &str, &str)] = &[
     ("id", "clock", "a notification id carries a time"),
+    ("choices", "id", "it hashes for tests what the key ring hashes"),
     ("serve", "tasks", "an accept loop spawns its connections"),
     ("app", "admin", "the app serves the admin's router"),
     ("admin", "app", "the desk works in an open house"),

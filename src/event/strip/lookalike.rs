@@ -10,12 +10,12 @@ const INTERNATIONAL: std::ops::RangeInclusive<usize> = 8..=15;
 
 /// True if it can be nothing else: a mail address (or a payment handle, which has the same form), or a number in E.164.
 pub(in crate::event) fn surely(text: &str) -> bool {
-    is_mail(text) || has_digits(text) && runs(text).any(|run| run.plus && INTERNATIONAL.contains(&run.digits))
+    is_mail(text) || has_digits(text) && runs(text).any(|run| run.is_international)
 }
 
 /// True if it may be a phone number: 10 to 15 digits in a row, also with spaces, dots, hyphens or brackets between.
 pub(in crate::event) fn perhaps(text: &str) -> bool {
-    surely(text) || has_digits(text) && runs(text).any(|run| BARE.contains(&run.digits))
+    surely(text) || has_digits(text) && runs(text).any(|run| run.is_bare || BARE.contains(&run.digits))
 }
 
 /// Could there be a phone number at all? Most texts are told apart from one by this alone; digits of other scripts have
@@ -49,6 +49,18 @@ fn is_mail(text: &str) -> bool {
 struct Run {
     digits: usize,
     plus: bool,
+    /// A plus sign, and as many digits as a number has, before the end or a separator: what stands behind may be an amount.
+    is_international: bool,
+    /// As many digits in a row, without separators, among others.
+    is_bare: bool,
+}
+
+impl Run {
+    /// Digits end here, `group` of them in a row.
+    fn ends(&mut self, group: usize) {
+        self.is_international |= self.plus && INTERNATIONAL.contains(&self.digits);
+        self.is_bare |= BARE.contains(&group);
+    }
 }
 
 fn runs(text: &str) -> impl Iterator<Item = Run> {
@@ -79,22 +91,25 @@ fn runs(text: &str) -> impl Iterator<Item = Run> {
 
 /// Reads one run from a digit or a plus sign on: its digits, and how many bytes it takes.
 fn measure(text: &str) -> (Run, usize) {
-    let mut run = Run { digits: 0, plus: false };
-    let (mut length, mut separators) = (0, 0);
+    let mut run = Run { digits: 0, plus: false, is_international: false, is_bare: false };
+    let (mut length, mut separators, mut group) = (0, 0, 0);
     for (at, c) in text.char_indices() {
         if c.is_numeric() {
             run.digits += 1;
+            group += 1;
             separators = 0;
             length = at + c.len_utf8();
         } else if at == 0 && c == '+' {
             run.plus = true;
             length = 1;
         } else if matches!(c, ' ' | '.' | '-' | '(' | ')' | '\u{a0}' | '/') && separators < 2 {
-            separators += 1;
+            run.ends(group);
+            (separators, group) = (separators + 1, 0);
         } else {
             break;
         }
     }
+    run.ends(group);
     (run, length)
 }
 
@@ -142,6 +157,8 @@ mod tests {
             "call +91 99000 76942",
             "+1 (555) 010-9999",
             "tel:+4930123456",
+            "+919900076942 1000 points",
+            "+919900076942 2026-01-31",
         ];
         for text in sure {
             assert!(surely(text) && perhaps(text), "{text}");
@@ -155,6 +172,7 @@ mod tests {
             "٠٥٥١٢٣٤٥٦٧",
             "2026-10-0412",
             "on 2026-10-04 9900076942",
+            "1000 9900076942 2000",
         ];
         for text in maybe {
             assert!(perhaps(text) && !surely(text), "{text}");

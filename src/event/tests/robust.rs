@@ -112,6 +112,25 @@ fn numbers_beyond_every_type_are_refused_or_kept_but_never_a_panic() {
     }
 }
 
+/// JSON readers that are quick read some fractions as their neighbours, which then are written as others again.
+#[test]
+fn a_fraction_is_the_same_after_any_number_of_records() {
+    for number in [
+        "2.357663088358087e-259",
+        "-1.2345678901234567e-7",
+        "79056.50000000001",
+        "0.1",
+        "1.7976931348623157e308",
+        "5e-324",
+    ] {
+        let body = format!(r#"{{"eventName":"x","orgId":1,"createdAt":1,"data":{{"amount":{number}}}}}"#);
+        let event = try_decode(body.as_bytes()).unwrap_or_else(|refusal| panic!("{refusal}")).event;
+        assert_eq!(event.data["amount"].as_f64(), number.parse().ok(), "{number}");
+        let again = Event::from_record(&event.to_record()).unwrap_or_else(|fault| panic!("{fault}"));
+        assert_eq!(again.to_record(), event.to_record(), "{number}");
+    }
+}
+
 /// Every way to write a person, or too much, where an id should stand.
 #[test]
 fn no_id_of_an_event_shows_a_person_or_grows_without_end() {

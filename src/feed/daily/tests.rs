@@ -37,6 +37,15 @@ impl Office {
         Self { test, files, daily }
     }
 
+    /// Another process over the same stores and files, whose clock is set.
+    async fn reopen(self, now: Time) -> Self {
+        let Self { test, files, daily: Daily { people, .. } } = self;
+        let test = test.reopen();
+        let House { ledger, config, clock, .. } = test.house.clone();
+        clock.set(now);
+        Self { test, files, daily: Daily { ledger, config, clock, people } }
+    }
+
     /// Sends a text message at a time, as the dispatcher records it.
     async fn sent(&self, n: u32, at: Time, segments: u32) {
         let waiting = State::Waiting { reason: WaitReason::DueLater, due_at: at };
@@ -166,4 +175,46 @@ async fn people_are_listed_only_where_it_is_asked_for_and_for_the_owner_only() {
     assert!(office.read(&name).contains("2026-10-26,41007,GT0042,"), "{}", office.read(&name));
     let mode = std::fs::metadata(office.files.path().join("out").join(name)).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o600);
+}
+
+/// The clock is a month ahead for a while, and then as it should be.
+#[tokio::test]
+async fn days_that_a_clock_ahead_wrote_are_written_again_when_they_are_over_with_all_that_went() {
+    let office = Office::open("90d");
+    office.look().await;
+    let today = office.daily.clock.now();
+    office.sent(1, today, 1).await;
+    office.daily.clock.advance(24 * HOUR * 30);
+    office.sent(2, office.daily.clock.now(), 4).await;
+    office.look().await;
+    assert_eq!(office.files().len(), 31, "it is believed while it is ahead");
+
+    office.daily.clock.set(today.plus(HOUR));
+    office.sent(3, office.daily.clock.now(), 2).await;
+    // Another process looks: where the clock was set back is in the ledger.
+    let office = office.reopen(today.plus(HOUR)).await;
+    office.look().await;
+    office.sent(4, today.plus(2 * HOUR), 3).await;
+    office.daily.clock.advance(24 * HOUR);
+    office.sent(5, office.daily.clock.now(), 9).await;
+    office.look().await;
+    insta::assert_snapshot!(office.read(&format!("outcomes-{ORG}-2026-10-27.csv")), @r"
+    day,org,template,channel,sender,provider,outcome,reason,messages,segments
+    2026-10-27,41007,welcome,sms,MRGOLD,text,sent,,3,6
+    ");
+}
+
+#[tokio::test]
+async fn an_hour_that_comes_twice_writes_nothing_twice() {
+    let office = Office::open("90d");
+    // At 02:10 on the 28th yesterday is written, and fetched.
+    office.daily.clock.set(midnight().plus(26 * HOUR + HOUR / 6));
+    office.look().await;
+    let name = format!("outcomes-{ORG}-2026-10-27.csv");
+    std::fs::remove_file(office.files.path().join("out").join(&name)).unwrap();
+    office.daily.clock.set(midnight().plus(25 * HOUR + HOUR / 6));
+    office.look().await;
+    office.daily.clock.advance(HOUR);
+    office.look().await;
+    assert!(!office.files().contains(&name));
 }

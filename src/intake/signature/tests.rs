@@ -109,6 +109,32 @@ fn a_scheme_of_the_senders_own_is_what_is_configured() {
 }
 
 #[test]
+fn no_number_for_a_time_is_a_panic() {
+    let signature = standard(&[SECRET]);
+    for time in [i64::MIN, i64::MIN + 1, -1, i64::MAX].map(|time| time.to_string()) {
+        let given = headers(&[("webhook-id", "a"), ("webhook-timestamp", &time), ("webhook-signature", KNOWN)]);
+        assert!(outcome(&signature, &given, AT, BODY).is_err(), "{time}");
+    }
+}
+
+/// What our own clock makes of a signature that was fine.
+#[test]
+fn a_clock_of_ours_that_is_set_refuses_what_it_takes_for_old_or_early_and_nothing_once_it_is_right() {
+    let signature = standard(&[SECRET]);
+    let at = AT.to_string();
+    let given = headers(&[
+        ("webhook-id", "msg_loFOjxBNrRLzqYUf"),
+        ("webhook-timestamp", at.as_str()),
+        ("webhook-signature", KNOWN),
+    ]);
+    for (now, expected) in
+        [(AT, Ok(())), (AT - 3_600, Err(Unsigned::Stale)), (AT + 30 * 86_400, Err(Unsigned::Stale)), (AT + 1, Ok(()))]
+    {
+        assert_eq!(outcome(&signature, &given, now, BODY), expected, "{now}");
+    }
+}
+
+#[test]
 fn milliseconds_are_known_by_their_size() {
     for (text, expect) in
         [("1731705121", Some(AT * 1_000)), ("1731705121123", Some(AT * 1_000 + 123)), ("1.5", None), ("", None)]

@@ -144,6 +144,24 @@ fn awkward_but_honest_names_and_subjects_survive() {
 }
 
 #[test]
+fn what_stands_encoded_in_a_value_is_not_decoded_by_a_reader() {
+    for sly in ["=?utf-8?q?Bcc=0D=0AX?=", "=?utf-8?b?4oCuZXZpbA==?=", "==?utf-8?q?a?==", "Hello =?utf-8?q?a?= there"] {
+        let mail = Email {
+            subject: Personal::new(sly),
+            to_name: Some(Personal::new(sly)),
+            headers: vec![("X-Brand", sly.into())],
+            ..email()
+        };
+        let text = text_of(&mail);
+        let read = mail_parser::MessageParser::default().parse(text.as_bytes()).unwrap();
+        let shown = sly.replace("=?", "= ?");
+        assert_eq!(read.subject(), Some(shown.as_str()));
+        assert_eq!(read.to().unwrap().first().unwrap().name(), Some(shown.as_str()));
+        assert_eq!(headers_of(&text).iter().find(|(name, _)| name == "X-Brand").unwrap().1, shown);
+    }
+}
+
+#[test]
 fn a_header_word_longer_than_a_line_is_refused_instead_of_sent() {
     let mut email = email();
     email.subject = Personal::new("a".repeat(2000));

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::reply::{MAX_LINE, Partial, Phase, Reply, broken};
+use super::reply::{Partial, Phase, Reply, broken};
 use crate::failpoint::{self, Point};
 use crate::provider::Verdict;
 
@@ -169,24 +169,14 @@ impl Connection {
 
     async fn read_reply(&mut self) -> Result<Reply, &'static str> {
         let mut partial = Partial::default();
-        let mut searched = 0;
         loop {
-            let Some(end) = self.buffer[searched..].iter().position(|b| *b == b'\n').map(|at| searched + at) else {
-                searched = self.buffer.len();
-                if searched > MAX_LINE {
-                    return Err("endless_line");
-                }
-                match self.stream.socket().read_buf(&mut self.buffer).await {
-                    Ok(0) => return Err("closed"),
-                    Ok(_) => continue,
-                    Err(error) => return Err(word(&error)),
-                }
-            };
-            let line = self.buffer.split_to(end + 1);
-            searched = 0;
-            let line = line.strip_suffix(b"\r\n").unwrap_or(&line[..end]);
-            if let Some(reply) = partial.line(line).map_err(|_| "garbage")? {
+            if let Some(reply) = partial.take(&mut self.buffer)? {
                 return Ok(reply);
+            }
+            match self.stream.socket().read_buf(&mut self.buffer).await {
+                Ok(0) => return Err("closed"),
+                Ok(_) => {}
+                Err(error) => return Err(word(&error)),
             }
         }
     }

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use bytes::BytesMut;
+
 use crate::provider::breaker::Health;
 use crate::provider::{Outcome, Verdict};
 
@@ -35,9 +37,26 @@ pub(super) struct Garbage;
 pub(super) struct Partial {
     code: Option<u16>,
     lines: Vec<String>,
+    /// So much of the bytes at hand has no line end.
+    searched: usize,
 }
 
 impl Partial {
+    /// Takes the whole lines at the beginning of what has come, up to the end of a reply; `None` if more has to come. What
+    /// stands behind the reply is left. The error is a word for the outcome's code.
+    pub(super) fn take(&mut self, buffer: &mut BytesMut) -> Result<Option<Reply>, &'static str> {
+        while let Some(at) = memchr::memchr(b'\n', &buffer[self.searched..]) {
+            let line = buffer.split_to(self.searched + at + 1);
+            self.searched = 0;
+            let line = line.strip_suffix(b"\r\n").unwrap_or(&line[..line.len() - 1]);
+            if let Some(reply) = self.line(line).map_err(|Garbage| "garbage")? {
+                return Ok(Some(reply));
+            }
+        }
+        self.searched = buffer.len();
+        if self.searched > MAX_LINE { Err("endless_line") } else { Ok(None) }
+    }
+
     /// Takes one line without its line end; gives the reply when it was the last.
     pub(super) fn line(&mut self, line: &[u8]) -> Result<Option<Reply>, Garbage> {
         let (digits, rest) = line.split_at_checked(3).ok_or(Garbage)?;

@@ -167,11 +167,9 @@ impl<'a> Run<'a> {
             },
             // The position was given out while exactly these macros were open, so it is there.
             Node::Element(index, _) => {
-                let element = self.elements.get(*index).cloned().ok_or(Trouble::Missing(node))?;
-                if let Value::Text(Cow::Owned(text)) = &element {
-                    self.spend(text.len() / 32)?;
-                }
-                Ok(element)
+                let cost = self.elements.get(*index).map_or(0, Value::copied);
+                self.spend(cost / 32)?;
+                self.elements.get(*index).cloned().ok_or(Trouble::Missing(node))
             }
             Node::Select(of, field) => match self.present(of)? {
                 Value::Json(Json::Object(object)) => {
@@ -214,6 +212,13 @@ impl<'a> Run<'a> {
             }
         }
         trouble.map_or(Ok(Value::Bool(!decisive)), Err)
+    }
+
+    /// A copy of an element, if it is a list that has it.
+    fn element(&mut self, list: &Value<'a>, index: usize) -> Outcome<'a, Option<Value<'a>>> {
+        let Some(element) = list.element(index) else { return Ok(None) };
+        self.spend(element.copied() / 32)?;
+        Ok(Some(element.into_owned()))
     }
 
     fn equal(&mut self, left: &Value<'a>, right: &Value<'a>) -> Outcome<'a, bool> {
@@ -271,8 +276,13 @@ impl<'a> Run<'a> {
             (a, b) if operator == Binary::Add => {
                 let (Some(first), Some(second)) = (a.list_len(), b.list_len()) else { return Err(refuse) };
                 self.spend(first.saturating_add(second))?;
-                let items = (0..first).filter_map(|i| a.element(i)).chain((0..second).filter_map(|i| b.element(i)));
-                Ok(Value::List(Rc::new(items.collect())))
+                let mut items = Vec::with_capacity(first + second);
+                for (list, length) in [(a, first), (b, second)] {
+                    for index in 0..length {
+                        items.extend(self.element(list, index)?);
+                    }
+                }
+                Ok(Value::List(Rc::new(items)))
             }
             _ => Err(refuse),
         }
@@ -319,7 +329,8 @@ impl<'a> Run<'a> {
                 object.get(&*key).map(Value::of_json).ok_or(Trouble::Missing(node))
             }
             (Value::List(_) | Value::Json(Json::Array(_)), Value::Number(Number::Whole(index))) => {
-                usize::try_from(index).ok().and_then(|index| list.element(index)).ok_or(Trouble::Missing(node))
+                let Ok(index) = usize::try_from(index) else { return Err(Trouble::Missing(node)) };
+                self.element(&list, index)?.ok_or(Trouble::Missing(node))
             }
             (_, other) => Err(Trouble::Fault(Kind::NoOperator(list.kind(), other.kind()), node)),
         }
@@ -389,7 +400,7 @@ impl<'a> Run<'a> {
         let mut made = Vec::new();
         let mut yes = 0;
         for index in 0..length {
-            let Some(element) = list.element(index) else { break };
+            let Some(element) = self.element(&list, index)? else { break };
             self.elements.push(element);
             let test = of.test.as_ref().map_or(Ok(true), |test| self.truth(test));
             let make = match (&test, &of.make) {

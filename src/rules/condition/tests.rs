@@ -283,6 +283,12 @@ fn work_is_bounded_however_large_the_event() {
                 "size(event.data.list.map(a, event.data.text + event.data.text)) > 0",
                 "fault: takes more than 200000 steps",
             ),
+            // A text that the condition made is paid for each time that it is taken out of a list.
+            (
+                "[[event.data.text + event.data.text]].all(t, event.data.list.all(a, t[0] != 1))",
+                "fault: takes more than 200000 steps",
+            ),
+            ("event.data.list.all(a, [event.data.text + ''] + [1] != [a])", "fault: takes more than 200000 steps"),
             ("event.data.list.all(a, event.data.list == event.data.list)", "fault: takes more than 200000 steps"),
             ("event.data.list.all(a, !(a in event.data.long) || true)", "fault: takes more than 200000 steps"),
         ],

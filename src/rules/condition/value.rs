@@ -89,12 +89,20 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// An element, if it is a list that has it.
-    pub(super) fn element(&self, index: usize) -> Option<Self> {
+    /// An element, if it is a list that has it. Nothing is copied.
+    pub(super) fn element(&self, index: usize) -> Option<Cow<'_, Self>> {
         match self {
-            Self::List(items) => items.get(index).cloned(),
-            Self::Json(Json::Array(items)) => items.get(index).map(Value::of_json),
+            Self::List(items) => items.get(index).map(Cow::Borrowed),
+            Self::Json(Json::Array(items)) => items.get(index).map(|item| Cow::Owned(Value::of_json(item))),
             _ => None,
+        }
+    }
+
+    /// What a copy costs, in bytes: of a text that the condition made there is only one.
+    pub(super) fn copied(&self) -> usize {
+        match self {
+            Self::Text(Cow::Owned(text)) => text.len(),
+            _ => 0,
         }
     }
 

@@ -178,10 +178,41 @@ fn scripts_and_unsafe_addresses_are_refused() {
         ("<p {{event.data.attrs}}>x</p>", "inside an HTML tag"),
         ("<p class=\"a{{#if event.id}}\">{{/if}}x</p>", "different places"),
         ("<p title=\"x", "ends inside a tag"),
+        ("<p>x</p><!-- <p>y</p>", "ends inside a tag, comment"),
+        ("<noscript>x</noscript>", "`<noscript>` is not allowed"),
+        ("<p title=\u{a0}\"x\">x</p>", "U+00A0"),
     ] {
         let fault = with_html(html);
         assert!(fault.contains(expected), "{html}: {fault}");
     }
+}
+
+/// Each of these is a link for a reader of HTML, and was text, a comment or a quoted value for us.
+#[test]
+fn a_link_cannot_hide_behind_odd_markup() {
+    let link = "<a href=\"javascript:x\">y</a>";
+    for (before, after) in [
+        ("<", ""),
+        ("<<", ""),
+        ("<!-- > <a title=\" -->", "\">"),
+        ("<!-- > <a title=\" --!>", "<!-- \"> -->"),
+        ("<!-->", "<!-- -->"),
+        ("<style></style x>", "<style></style>"),
+        ("<style></style/>", "<style></style>"),
+        ("<style></styl</style>", "<style></style>"),
+        ("<style><</style>", "<style></style>"),
+        ("<style></x title=\"</style>", "\"<style></style>"),
+        ("<title></title >", ""),
+    ] {
+        let fault = with_html(&format!("{before}{link}{after}"));
+        assert!(fault.contains("not a full https address"), "{before}: {fault}");
+        let named = link.replace("javascript:x", "https://a.example/?n={{urlencode customer.first_name}}");
+        let fault = with_html(&format!("{before}{named}{after}"));
+        assert!(fault.contains("stands inside a link"), "{before}: {fault}");
+    }
+    // Here the quote that hides it begins in a tag that closes.
+    let fault = with_html("<p>x</p x=\"><a title=\"><a href='javascript:x'>y</a>\">");
+    assert!(fault.contains("not a full https address"), "{fault}");
 }
 
 #[test]

@@ -263,6 +263,39 @@ fn a_date_is_shown_in_the_readers_zone() {
 }
 
 #[test]
+fn a_date_is_right_on_days_when_clocks_are_turned_and_on_leap_days() {
+    let set = sms_set("{{date event.data.d \"datetime\"}}", &[]).ok().unwrap();
+    let mut who = customer(&[], "en");
+    let mut shown = |zone: &str, value: Value| {
+        who.time_zone = Some(zone.into());
+        sms(&set, json!({"d": value}), &who).unwrap()
+    };
+    for (zone, instant, expected) in [
+        ("Europe/London", "2026-03-29T00:59:59Z", "29 Mar 2026, 00:59"),
+        ("Europe/London", "2026-03-29T01:00:00Z", "29 Mar 2026, 02:00"),
+        ("Europe/London", "2026-10-25T00:30:00Z", "25 Oct 2026, 01:30"),
+        ("Europe/London", "2026-10-25T01:30:00Z", "25 Oct 2026, 01:30"),
+        ("America/New_York", "2026-03-08T06:59:59Z", "8 Mar 2026, 01:59"),
+        ("America/New_York", "2026-03-08T07:00:00Z", "8 Mar 2026, 03:00"),
+        ("America/New_York", "2026-11-01T03:59:59Z", "31 Oct 2026, 23:59"),
+        ("Asia/Kolkata", "2026-03-29T01:00:00Z", "29 Mar 2026, 06:30"),
+        ("Asia/Kolkata", "2028-02-28T18:30:00Z", "29 Feb 2028, 00:00"),
+        ("Asia/Kolkata", "2027-02-28T18:30:00Z", "1 Mar 2027, 00:00"),
+        ("America/New_York", "2028-03-01T04:59:59Z", "29 Feb 2028, 23:59"),
+    ] {
+        let millis = instant.parse::<jiff::Timestamp>().unwrap().as_millisecond();
+        assert_eq!(shown(zone, json!(instant)), expected, "{zone} {instant}");
+        assert_eq!(shown(zone, json!(millis)), expected, "{zone} {instant}, in milliseconds");
+    }
+    // A date without a time is that date everywhere, a leap day too.
+    for zone in ["Europe/London", "America/New_York", "Asia/Kolkata"] {
+        assert_eq!(shown(zone, json!("2028-02-29")), "29 Feb 2028, 00:00", "{zone}");
+        assert_eq!(shown(zone, json!("2026-03-29")), "29 Mar 2026, 00:00", "{zone}");
+    }
+    assert!(sms(&set, json!({"d": "2027-02-29"}), &who).is_err(), "no such day");
+}
+
+#[test]
 fn plurals_follow_the_language() {
     let text = "{{plural event.data.n \"one\" \"other\" zero=\"zero\" two=\"two\" few=\"few\" many=\"many\"}}";
     for (locale, n, expected) in [
