@@ -48,7 +48,7 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Connections at once. One more takes the place of the longest idle; where nobody is idle it waits, and the rest in the kernel's queue.
     pub max_connections: usize,
-    /// The first answer after this is a connection's last; one that is idle ends by `header_timeout`.
+    /// The first answer after this is a connection's last; one that is idle ends by `header_timeout`, one that takes no answer after all three.
     pub connection_max_age: Duration,
 }
 
@@ -262,10 +262,13 @@ async fn connection(
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), service);
+    // By then whoever listens has had an answer that was the last, or was silent for too long: left are those who take no answer.
+    let latest = oldest + limits.header_timeout + limits.body_timeout;
     let over = tokio::select! {
         // What a client does to its connection is its own affair: no log, no metric.
         _ = poll_fn(|cx| connection.poll_without_shutdown(cx)) => true,
         () = stop.cancelled() => false,
+        () = tokio::time::sleep_until(latest) => return,
     };
     if !over {
         Pin::new(&mut connection).graceful_shutdown();

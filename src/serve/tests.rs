@@ -17,6 +17,7 @@ async fn start(limits: Limits) -> (SocketAddr, Tasks, CancellationToken) {
     let stop = CancellationToken::new();
     let router = Router::new()
         .route("/", get(async || "here\n"))
+        .route("/much", get(async || vec![0; 64 << 20]))
         .route("/read", post(async |body: String| body))
         .route("/refuse", post(async || (StatusCode::PAYLOAD_TOO_LARGE, "too much\n")));
     serve(Listener::Tcp(listener), router, limits, &tasks, stop.clone());
@@ -107,6 +108,23 @@ async fn an_old_connection_is_told_with_an_answer_and_never_hung_up_on() {
     let answer = rest(old).await;
     assert!(answer.contains("connection: close") && answer.ends_with("here\n"), "{answer}");
     assert_eq!(answer.matches("HTTP/1.1 200").count(), 1, "{answer}");
+}
+
+#[tokio::test]
+async fn who_takes_no_answer_is_left_in_the_end() {
+    let short = Duration::from_millis(20);
+    let limits = Limits { connection_max_age: short, header_timeout: short, body_timeout: short, ..limits() };
+    let (address, tasks, _stop) = start(limits).await;
+    let mut deaf = say(address, "GET /much HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    // The answer has begun, and is more than what lies between the two can hold.
+    deaf.read_exact(&mut [0; 12]).await.unwrap();
+    let connections = || tasks.running().iter().filter(|(name, _)| *name == "connection").count();
+    let left = async {
+        while connections() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, left).await.expect("it is left");
 }
 
 #[tokio::test]
