@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::needle::Needles;
-use crate::process::{Installation, files};
+use crate::process::{Installation, traces};
 use crate::support::{self, KEY, ORG, Setup, now_millis};
 
 pub const FIRST: &str = "Zyxcanaryfirst";
@@ -319,11 +319,10 @@ fn report(relay: &Installation, heard: &mut Heard, elsewhere: &Path) {
 }
 
 fn assert_clean(needles: &Needles, when: &str, relay: &Installation) {
-    let mut found = Vec::new();
-    files(relay.dir.path(), &mut found);
-    let bytes: usize = found.iter().map(|(_, bytes)| bytes.len()).sum();
-    assert!(found.len() > 5 && bytes > 10_000, "{when}: stores and logs are there to be searched");
-    let traces = relay.traces(needles);
+    let written = relay.written();
+    let bytes: usize = written.iter().map(|(_, bytes)| bytes.len()).sum();
+    assert!(written.len() > 5 && bytes > 10_000, "{when}: stores and logs are there to be searched");
+    let traces = traces(&written, needles);
     assert!(traces.is_empty(), "{when}: {traces:#?}");
 }
 

@@ -259,19 +259,23 @@ impl Installation {
 }
 
 impl Installation {
-    /// Where any of these is found in what the processes wrote: their store's files, whatever they are called, and their log.
-    pub fn traces(&self, needles: &Needles) -> Vec<String> {
+    /// What the processes wrote: their store's files, whatever they are called, and their log. What lies beside them the test wrote itself.
+    pub fn written(&self) -> Vec<(String, Vec<u8>)> {
         let mut found = Vec::new();
-        // What lies beside them the test wrote itself.
         files(&self.storage(), &mut found);
         found.extend(std::fs::read(self.log()).map(|log| (self.log().display().to_string(), log)));
-        let is_log = |path: &str| path.ends_with("/log") || path.ends_with(".log");
-        let of = |(path, bytes): &(String, Vec<u8>)| {
-            let traces = if is_log(path) { needles.find_in_log(bytes) } else { needles.find(bytes) };
-            (!traces.is_empty()).then(|| format!("{path} holds {traces:?}"))
-        };
-        found.iter().filter_map(of).collect()
+        found
     }
+}
+
+/// Where any of these is found in what was written.
+pub fn traces(written: &[(String, Vec<u8>)], needles: &Needles) -> Vec<String> {
+    let is_log = |path: &str| path.ends_with("/log") || path.ends_with(".log");
+    let of = |(path, bytes): &(String, Vec<u8>)| {
+        let traces = if is_log(path) { needles.find_in_log(bytes) } else { needles.find(bytes) };
+        (!traces.is_empty()).then(|| format!("{path} holds {traces:?}"))
+    };
+    written.iter().filter_map(of).collect()
 }
 
 /// The made-up people of the tests, by what all of them have and by the whole of two.
@@ -280,7 +284,7 @@ fn everybody() -> Needles {
 }
 
 /// Every file below a directory, with its name before its bytes. A socket cannot be read, and holds nothing.
-pub fn files(dir: &Path, found: &mut Vec<(String, Vec<u8>)>) {
+fn files(dir: &Path, found: &mut Vec<(String, Vec<u8>)>) {
     // Some tests remove it.
     for entry in std::fs::read_dir(dir).into_iter().flatten() {
         let path = entry.expect("entry can be read").path();
@@ -301,7 +305,7 @@ impl Drop for Installation {
             let _ = child.wait();
         }
         if !std::thread::panicking() {
-            let traces = self.traces(&everybody());
+            let traces = traces(&self.written(), &everybody());
             assert!(traces.is_empty(), "somebody was left behind: {traces:#?}");
         }
     }

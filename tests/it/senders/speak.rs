@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 use crate::canary;
 use crate::needle::Needles;
-use crate::process::Installation;
+use crate::process::{Installation, traces};
 use crate::support::{KEY, PATIENCE, Setup, breath, deliver, points_issued};
 
 /// A connection's answers until the relay closed it.
@@ -150,8 +150,8 @@ pub async fn peace(mut relay: Installation, heard: &[Heard]) -> String {
         assert!(needles.find(heard.text.as_bytes()).is_empty(), "an answer names the person: {}", heard.text);
     }
     let log = std::fs::read_to_string(relay.log()).expect("there is a log");
-    let traces = needles.find_in_log(log.as_bytes());
-    assert!(traces.is_empty(), "the log has {traces:?}");
+    let traces = traces(&relay.written(), &needles);
+    assert!(traces.is_empty(), "{traces:#?}");
     assert!(!log.contains("panic"), "nothing panicked: {log}");
     log
 }
