@@ -34,7 +34,7 @@ pub use explain::{Explained, Question, explain};
 pub use replay::{Counts, Difference, EXAMPLES, Replay};
 
 /// Deliveries planned in one atomic batch.
-const BATCH: usize = 256;
+const BATCH: usize = 128;
 
 /// What the planner works with; everything is shared with the rest of the house.
 #[derive(Clone)]

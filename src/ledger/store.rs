@@ -75,8 +75,7 @@ impl Store {
         let db = loop {
             let opened = Database::builder(dir)
                 .cache_size(options.cache_bytes)
-                // Two: with one, a flush waits behind a long compaction and writers stall.
-                .worker_threads(2)
+                .worker_threads(1)
                 .manual_journal_persist(true)
                 .journal_compression(CompressionType::None)
                 .open();
