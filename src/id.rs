@@ -159,7 +159,13 @@ impl fmt::Debug for RuleId {
 
 impl fmt::Display for KeyedHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        // Every record holds a few of them, and formatting byte by byte was seen in profiles.
+        let mut text = [0; 32];
+        for (digits, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            digits.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 impl fmt::Debug for KeyedHash {
@@ -217,10 +223,8 @@ impl NotificationId {
 impl fmt::Display for NotificationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = u128::from_be_bytes(self.0);
-        (0..26).rev().try_for_each(|i| {
-            let digit = CROCKFORD[(value >> (5 * i)) as usize & 31];
-            write!(f, "{}", digit as char)
-        })
+        let text: [u8; 26] = std::array::from_fn(|i| CROCKFORD[(value >> (5 * (25 - i))) as usize & 31]);
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 impl fmt::Debug for NotificationId {

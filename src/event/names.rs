@@ -118,11 +118,14 @@ pub(super) fn kind_of(identifier_type: &str) -> Option<AliasKind> {
 
 /// A key or a type, lower case, letters and digits only: samples differ in case, underscores and stray spaces.
 pub(super) fn plain(key: &str) -> String {
+    let mut plain = String::with_capacity(key.len());
     if key.is_ascii() {
         // Almost every key is; the general way is many times slower.
-        return key.bytes().filter(u8::is_ascii_alphanumeric).map(|b| char::from(b.to_ascii_lowercase())).collect();
+        plain.extend(key.bytes().filter(u8::is_ascii_alphanumeric).map(|b| char::from(b.to_ascii_lowercase())));
+    } else {
+        plain.extend(key.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase));
     }
-    key.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    plain
 }
 
 /// A field, whatever its case and stray spaces (`Instore`, `customerIdenti fiers`).

@@ -130,7 +130,9 @@ fn gather(value: &Value, parent: &str, found: &mut BTreeSet<(SearchKind, String)
             }
             for (key, value) in map {
                 let key = plain(key);
-                if let (Some(kind), Some(text)) = (kind_of(&key, parent), text_of(value)) {
+                if let Some(kind) = kind_of(&key, parent)
+                    && let Some(text) = text_of(value)
+                {
                     found.insert((kind, text));
                 }
                 gather(value, &key, found);

@@ -4,6 +4,8 @@
 //! not a guess.
 //! Never: a record outside a sealed store: subjects hold raw ids, so no type here has `Debug`.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -76,21 +78,21 @@ struct VersionOnly {
 }
 
 #[derive(Serialize, Deserialize)]
-struct EventRecord {
+struct EventRecord<'e> {
     #[serde(rename = "v")]
     version: u32,
     key: EventKey,
-    name: String,
+    name: Cow<'e, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    event_id: Option<String>,
+    event_id: Option<Cow<'e, str>>,
     org: OrgId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    request_id: Option<String>,
+    request_id: Option<Cow<'e, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    ref_id: Option<String>,
+    ref_id: Option<Cow<'e, str>>,
     created_at: Time,
     shape: Shape,
-    data: Value,
+    data: Cow<'e, Value>,
     #[serde(default)]
     people: Vec<PersonRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,14 +120,14 @@ impl Event {
         let record = EventRecord {
             version: VERSION,
             key: self.key,
-            name: self.name.clone(),
-            event_id: self.event_id.clone(),
+            name: Cow::Borrowed(&self.name),
+            event_id: self.event_id.as_deref().map(Cow::Borrowed),
             org: self.org,
-            request_id: self.request_id.clone(),
-            ref_id: self.ref_id.clone(),
+            request_id: self.request_id.as_deref().map(Cow::Borrowed),
+            ref_id: self.ref_id.as_deref().map(Cow::Borrowed),
             created_at: self.created_at,
             shape: self.shape,
-            data: self.data.clone(),
+            data: Cow::Borrowed(&self.data),
             people: people.collect(),
             nobody: self.nobody,
         };
@@ -134,13 +136,16 @@ impl Event {
 
     /// Reads what [`Event::to_record`] wrote, in this release or an older one.
     pub fn from_record(bytes: &[u8]) -> Result<Self, RecordError> {
-        let malformed =
-            |fault: serde_json::Error| RecordError::Malformed { line: fault.line(), column: fault.column() };
-        let VersionOnly { version } = serde_json::from_slice(bytes).map_err(malformed)?;
-        if version > VERSION {
-            return Err(RecordError::Version { found: version });
+        let record: EventRecord<'_> = serde_json::from_slice(bytes).map_err(|fault| {
+            // A newer release's record need not parse here; what it says of its version is the better answer then.
+            match serde_json::from_slice(bytes) {
+                Ok(VersionOnly { version }) if version > VERSION => RecordError::Version { found: version },
+                _ => RecordError::Malformed { line: fault.line(), column: fault.column() },
+            }
+        })?;
+        if record.version > VERSION {
+            return Err(RecordError::Version { found: record.version });
         }
-        let record: EventRecord = serde_json::from_slice(bytes).map_err(malformed)?;
         let people = record.people.into_iter().map(|person| Person {
             role: person.role,
             subject: person.subject.into(),
@@ -149,14 +154,14 @@ impl Event {
         });
         Ok(Self {
             key: record.key,
-            name: record.name,
-            event_id: record.event_id,
+            name: record.name.into_owned(),
+            event_id: record.event_id.map(Cow::into_owned),
             org: record.org,
-            request_id: record.request_id,
-            ref_id: record.ref_id,
+            request_id: record.request_id.map(Cow::into_owned),
+            ref_id: record.ref_id.map(Cow::into_owned),
             created_at: record.created_at,
             shape: record.shape,
-            data: record.data,
+            data: record.data.into_owned(),
             people: people.collect(),
             nobody: record.nobody,
         })

@@ -123,6 +123,9 @@ fn strict(escape: impl Fn(&str) -> String + Send + Sync + 'static) -> Handlebars
 
 /// A value without characters that could break a line, a header or the reading direction.
 fn clean(value: &str) -> String {
+    if value.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
+        return value.to_owned();
+    }
     value
         .chars()
         .filter(|c| !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'))

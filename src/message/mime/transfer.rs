@@ -16,10 +16,10 @@ const BYTES_FOR_AN_ESCAPE: usize = 3;
 /// The text, encoded.
 pub(super) fn body(text: &str) -> Body {
     let text = crlf(text);
-    if text.is_ascii() && text.split("\r\n").all(|line| line.len() <= LINE) {
+    if text.is_ascii() && lines(&text).all(|line| line.len() <= LINE) {
         return Body::dangerous_pre_encoded(text.into_bytes(), ContentTransferEncoding::SevenBit);
     }
-    let escaped = text.bytes().filter(|b| !PLAIN[usize::from(*b)] && !matches!(b, b'\r' | b'\n')).count();
+    let escaped = text.bytes().filter(|b| is_escaped(*b)).count();
     if escaped <= text.len() / BYTES_FOR_AN_ESCAPE {
         // lettre can do this too, in ten times the time: a third of what a mail costs.
         return Body::dangerous_pre_encoded(quoted_printable(&text), ContentTransferEncoding::QuotedPrintable);
@@ -62,31 +62,38 @@ fn first_control(text: &[u8]) -> Option<(usize, usize)> {
     }
 }
 
-/// What quoted-printable leaves as it is: printable ASCII and the tab, but for its own sign.
-const PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut byte = b' ';
-    while byte <= b'~' {
-        plain[byte as usize] = byte != b'=';
-        byte += 1;
-    }
-    plain[b'\t' as usize] = true;
-    plain
-};
+/// What quoted-printable writes in another way, of a line that [`crlf`] made: its own sign, and what is not ASCII.
+fn is_escaped(byte: u8) -> bool {
+    byte == b'=' || !byte.is_ascii()
+}
+
+/// How many bytes from the start go as they are. By whole words of the processor, because a mail is mostly that.
+fn plain_run(bytes: &[u8]) -> usize {
+    let run = &bytes[..memchr::memchr(b'=', bytes).unwrap_or(bytes.len())];
+    if run.is_ascii() { run.len() } else { run.iter().take_while(|b| b.is_ascii()).count() }
+}
+
+/// The lines of a text whose line ends are CRLF, the last one too if it is empty.
+fn lines(text: &str) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(text.as_bytes());
+    std::iter::from_fn(move || {
+        let text = rest.take()?;
+        let Some(end) = memchr::memchr(b'\n', text) else { return Some(text) };
+        rest = Some(&text[end + 1..]);
+        Some(&text[..end - 1])
+    })
+}
 
 /// RFC 2045 section 6.7, of a text whose line ends are CRLF. Copies runs, because a mail is mostly that.
 fn quoted_printable(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + text.len() / 8 + 16);
-    let mut rest = text.as_bytes();
-    loop {
-        let (line, ends) = memchr::memchr(b'\n', rest).map_or((rest, true), |at| (&rest[..at - 1], false));
-        encode_line(line, &mut out);
-        if ends {
-            return out;
+    for (number, line) in lines(text).enumerate() {
+        if number > 0 {
+            out.extend_from_slice(b"\r\n");
         }
-        out.extend_from_slice(b"\r\n");
-        rest = &rest[line.len() + 2..];
+        encode_line(line, &mut out);
     }
+    out
 }
 
 /// One line, in as many as it takes.
@@ -107,14 +114,14 @@ fn encode_line(line: &[u8], out: &mut Vec<u8>) {
         }
     };
     while let Some(first) = rest.first() {
-        let run = rest.iter().take(LINE - 1 - column).take_while(|b| PLAIN[usize::from(**b)]).count();
+        let run = plain_run(&rest[..rest.len().min(LINE - 1 - column)]);
         if run > 0 {
             out.extend_from_slice(&rest[..run]);
             (rest, column) = (&rest[run..], column + run);
             continue;
         }
         let last = rest.len() == 1 && white.is_none();
-        if PLAIN[usize::from(*first)] {
+        if !is_escaped(*first) {
             break_before(1, last, &mut column, out);
             out.push(*first);
             column += 1;
