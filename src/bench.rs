@@ -2,7 +2,8 @@
 //!
 //! Promises: the relay is this very binary, started with `run` on a configuration file of its own; nothing leaves the machine;
 //! every figure comes with what it is to be held against (a bare server, a bare SMTP client) from the same run and with
-//! the noise of that run; made-up people only; it stops by itself and leaves no process and no file behind.
+//! the noise of that run; made-up people only; it stops by itself and leaves no process and no file behind, but for the log of a relay
+//! whose run failed.
 //! Never: a figure for work that was not done: an answer that was not 200, or a mail that did not arrive, fails the run.
 
 use std::time::Duration;
@@ -64,43 +65,8 @@ pub async fn run(plan: Plan, peers: &[String], mut tell: impl FnMut(&str)) -> an
     tell("bare SMTP client: the relay's own session, nothing in front of it");
     let site = Site::lay(&sink, Brake::WIDE)?;
     let bare_smtp = client::mails_per_second(&site, &mut sink, plan.messages).await?;
-
-    tell(&format!("starting the relay and loading {} customers", plan.contacts));
-    let relay = Child::relay(&site).await?;
-    site.wait_until_ready(&relay).await?;
-    let empty = relay.spent()?;
-    site.load_customers(plan.contacts).await?;
-    let loading = relay.spent()?;
-    let vault_bytes_per_customer = site.bytes_of_vault()? / u64::from(plan.contacts.max(1));
-    relay.stop().await.context("the relay did not drain")?;
-    // Customers are loaded once and written to for months: what follows is the memory of a relay that was started since.
-    let relay = Child::relay_again(&site)?;
-    let ready_after = site.wait_until_ready(&relay).await?;
-    let idle = relay.spent()?;
-
-    tell(&format!("acknowledgements: {} clients, as fast as they are answered", plan.clients));
-    let acknowledged =
-        load::drive(site.intake, &unmeasured, Pace::Flat { clients: plan.clients, lasts: plan.phase }).await?;
-    site.wait_until_planned().await?;
-    tell(&format!("acknowledgements: {} a second", plan.rate));
-    let steady =
-        load::drive(site.intake, &unmeasured, Pace::Steady { per_second: plan.rate, lasts: plan.phase }).await?;
-    site.wait_until_planned().await?;
-    let pressing = four_fifths(&acknowledged);
-    tell(&format!("acknowledgements: {pressing} a second"));
-    let pressed =
-        load::drive(site.intake, &unmeasured, Pace::Steady { per_second: pressing, lasts: plan.phase }).await?;
-    site.wait_until_planned().await?;
-
-    tell(&format!("end to end: {} events become mails", plan.messages));
-    let mails = end_to_end(plan, Kind::Mail, &site, &relay, &mut sink).await?;
-    tell(&format!("end to end: {} events become text messages", plan.messages));
-    let texts = end_to_end(plan, Kind::Text, &site, &relay, &mut sink).await?;
-
-    let peak = relay.spent()?;
-    let events = acknowledged.answered + steady.answered + pressed.answered + 2 * plan.messages;
-    let bytes_per_event = site.bytes_of_ledger()? / events.max(1);
-    relay.stop().await.context("the relay did not drain")?;
+    let relay = measure(plan, &site, &mut sink, &unmeasured, &mut tell).await;
+    let relay = relay.map_err(|error| site.with_its_log(error))?;
     let mut measured = Vec::new();
     for command in peers {
         tell(&format!("peer: {command}"));
@@ -116,24 +82,94 @@ pub async fn run(plan: Plan, peers: &[String], mut tell: impl FnMut(&str)) -> an
         noise: (before.per_second() - after.per_second()).abs() / bare_rate,
         bare_server: Latency::of(&before),
         bare_smtp_per_second: bare_smtp,
-        acknowledged: Latency::of(&acknowledged),
-        steady: Latency::of(&steady),
-        pressed: Latency::of(&pressed),
+        acknowledged: Latency::of(&relay.acknowledged),
+        steady: Latency::of(&relay.steady),
+        pressed: Latency::of(&relay.pressed),
         ratios: Ratios {
-            acknowledged_to_bare_server: acknowledged.per_second() / bare_rate,
-            mails_to_bare_smtp: mails.per_second / bare_smtp,
+            acknowledged_to_bare_server: relay.acknowledged.per_second() / bare_rate,
+            mails_to_bare_smtp: relay.mails.per_second / bare_smtp,
         },
+        mails: relay.mails,
+        texts: relay.texts,
+        peers: measured,
+        memory: relay.memory,
+        ready_after_ms: u64::try_from(relay.ready_after.as_millis()).unwrap_or(u64::MAX),
+        ledger_bytes_per_event: relay.ledger_bytes_per_event,
+        vault_bytes_per_customer: relay.vault_bytes_per_customer,
+    })
+}
+
+/// What the relay did.
+struct Measured {
+    acknowledged: load::Driven,
+    steady: load::Driven,
+    pressed: load::Driven,
+    mails: EndToEnd,
+    texts: EndToEnd,
+    memory: Memory,
+    ready_after: Duration,
+    ledger_bytes_per_event: u64,
+    vault_bytes_per_customer: u64,
+}
+
+async fn measure(
+    plan: Plan,
+    site: &Site,
+    sink: &mut Child,
+    unmeasured: &Events,
+    tell: &mut impl FnMut(&str),
+) -> anyhow::Result<Measured> {
+    tell(&format!("starting the relay and loading {} customers", plan.contacts));
+    let relay = Child::relay(site).await?;
+    site.wait_until_ready(&relay).await?;
+    let empty = relay.spent()?;
+    site.load_customers(plan.contacts).await?;
+    let loading = relay.spent()?;
+    let vault_bytes_per_customer = site.bytes_of_vault()? / u64::from(plan.contacts.max(1));
+    relay.stop().await.context("the relay did not drain")?;
+    // Customers are loaded once and written to for months: what follows is the memory of a relay that was started since.
+    let relay = Child::relay_again(site)?;
+    let ready_after = site.wait_until_ready(&relay).await?;
+    let idle = relay.spent()?;
+
+    tell(&format!("acknowledgements: {} clients, as fast as they are answered", plan.clients));
+    let acknowledged =
+        load::drive(site.intake, unmeasured, Pace::Flat { clients: plan.clients, lasts: plan.phase }).await?;
+    site.wait_until_planned().await?;
+    tell(&format!("acknowledgements: {} a second", plan.rate));
+    let steady =
+        load::drive(site.intake, unmeasured, Pace::Steady { per_second: plan.rate, lasts: plan.phase }).await?;
+    site.wait_until_planned().await?;
+    let pressing = four_fifths(&acknowledged);
+    tell(&format!("acknowledgements: {pressing} a second"));
+    let pressed =
+        load::drive(site.intake, unmeasured, Pace::Steady { per_second: pressing, lasts: plan.phase }).await?;
+    site.wait_until_planned().await?;
+
+    tell(&format!("end to end: {} events become mails", plan.messages));
+    let mails = end_to_end(plan, Kind::Mail, site, &relay, sink).await?;
+    tell(&format!("end to end: {} events become text messages", plan.messages));
+    let texts = end_to_end(plan, Kind::Text, site, &relay, sink).await?;
+
+    let peak = relay.spent()?;
+    let events = acknowledged.answered + steady.answered + pressed.answered + 2 * plan.messages;
+    let ledger_bytes_per_event = site.bytes_of_ledger()? / events.max(1);
+    relay.stop().await.context("the relay did not drain")?;
+    let memory = Memory {
+        empty_bytes: empty.resident,
+        loading_bytes: loading.peak,
+        idle_bytes: idle.resident,
+        peak_bytes: peak.peak,
+    };
+    Ok(Measured {
+        acknowledged,
+        steady,
+        pressed,
         mails,
         texts,
-        peers: measured,
-        memory: Memory {
-            empty_bytes: empty.resident,
-            loading_bytes: loading.peak,
-            idle_bytes: idle.resident,
-            peak_bytes: peak.peak,
-        },
-        ready_after_ms: u64::try_from(ready_after.as_millis()).unwrap_or(u64::MAX),
-        ledger_bytes_per_event: bytes_per_event,
+        memory,
+        ready_after,
+        ledger_bytes_per_event,
         vault_bytes_per_customer,
     })
 }

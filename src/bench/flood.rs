@@ -56,7 +56,17 @@ pub async fn run(plan: FloodPlan, mut tell: impl FnMut(&str)) -> anyhow::Result<
     tell(&format!("starting a relay with {} customers and a brake of {} an hour", plan.contacts, plan.brake));
     let mut sink = Child::part(Part::Sink).await?;
     let site = Site::lay(&sink, setup::Brake(plan.brake))?;
-    let relay = Child::relay(&site).await?;
+    let report = measure(plan, &mut sink, &site, tell).await;
+    report.map_err(|error| site.with_its_log(error))
+}
+
+async fn measure(
+    plan: FloodPlan,
+    sink: &mut Child,
+    site: &Site,
+    mut tell: impl FnMut(&str),
+) -> anyhow::Result<FloodReport> {
+    let relay = Child::relay(site).await?;
     site.wait_until_ready(&relay).await?;
     site.load_customers(plan.contacts).await?;
 
@@ -67,7 +77,7 @@ pub async fn run(plan: FloodPlan, mut tell: impl FnMut(&str)) -> anyhow::Result<
     let posted = load::drive(site.intake, &events, pace).await?;
     tell("acknowledged; waiting until the rest is held");
     let rest = plan.events - plan.brake;
-    wait_until_held(&site, rest).await?;
+    wait_until_held(site, rest).await?;
     let held_after = started.elapsed();
     let sent = sink.caught(Kind::Mail).await?;
     ensure!(sent == plan.brake, "the brake lets {} through, and {sent} went out", plan.brake);

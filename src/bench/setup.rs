@@ -168,6 +168,16 @@ impl Site {
         bytes_below(&self.loaded.storage.dir.join("vault"))
     }
 
+    /// The error, with the place to which the relay's log was saved: everything else that was made is removed.
+    pub(super) fn with_its_log(&self, error: anyhow::Error) -> anyhow::Error {
+        let kept = std::env::temp_dir().join(format!("sealpost-bench-failed-{}.log", std::process::id()));
+        match std::fs::copy(&self.log, &kept) {
+            Ok(_) => error.context(format!("the bench failed; the relay's log is kept in {}", kept.display())),
+            // There is no log before there is a relay.
+            Err(_) => error,
+        }
+    }
+
     /// The end of the relay's log: its lines name nobody.
     pub(super) fn hint(&self) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
