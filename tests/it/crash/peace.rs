@@ -4,6 +4,7 @@
 //! Never: a wait for time instead of rest.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use futures_util::{StreamExt, stream};
@@ -140,19 +141,19 @@ pub async fn counters(relay: &Installation) -> BTreeMap<String, u64> {
     all
 }
 
-/// Waits until everything is planned and nothing waits but for a person, or for a contact where that is said.
+/// Waits until everything is planned and nothing waits but for a person, or for a contact where that is said: for as long as it gets on.
 pub async fn quiet(relay: &Installation, contacts_may_miss: bool) {
-    let mut last = String::new();
-    let looks = async {
-        while let Some(unrest) = unrest(relay, contacts_may_miss).await {
-            last = unrest;
-            // It counts everything that there is: to be asked all the time, it would be what the relay is busy with.
-            for _ in 0..20 {
-                breath().await;
-            }
+    let (mut last, mut since) = (String::new(), Instant::now());
+    while let Some(unrest) = unrest(relay, contacts_may_miss).await {
+        if unrest != last {
+            (last, since) = (unrest, Instant::now());
         }
-    };
-    tokio::time::timeout(PATIENCE, looks).await.unwrap_or_else(|_| panic!("the relay does not come to rest: {last}"));
+        assert!(since.elapsed() < PATIENCE, "the relay does not come to rest: {last}");
+        // It counts everything that there is: to be asked all the time, it would be what the relay is busy with.
+        for _ in 0..20 {
+            breath().await;
+        }
+    }
 }
 
 /// What is not at rest.
@@ -164,7 +165,7 @@ async fn unrest(relay: &Installation, contacts_may_miss: bool) -> Option<String>
     let rests = status["journal_head"] == status["planned"]
         && waiting.iter().all(|(reason, count)| may_wait(reason) || *count == 0);
     if !rests {
-        return Some(text);
+        return Some(format!("{} of {}, {:?}", status["planned"], status["journal_head"], waiting));
     }
     // It walks over all there are: not to be asked in vain.
     let (_, attempting) = relay.ask("GET", "/v1/notifications?state=attempting&limit=3", None).await;
