@@ -1,7 +1,7 @@
 //! The pulse of the committer: is it well, stuck, or poisoned?
 //!
 //! Promises: a failed commit is never forgotten (fjall stays poisoned, so do we); a commit that takes too long is seen
-//! by a watcher that itself touches no disk while a commit runs.
+//! by a watcher that itself touches no disk while a commit runs; so is an engine that takes writes and puts none on the disk's tables.
 //! Never: a wait without an end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::telemetry::Metrics;
 
-use super::store::Store;
+use super::store::{MOST_UNWRITTEN, Store};
 use super::{Health, LedgerError};
 
 /// Shared by the door, the committer and the watcher.
@@ -129,8 +129,14 @@ impl Pulse {
     /// Body of the watcher thread: looks a few times per `stuck_after` until the committer ends.
     pub(super) fn keep_watch(&self, store: Store) {
         let nap = (self.stuck_after / 4).clamp(Duration::from_millis(5), Duration::from_secs(1));
+        let mut swelling = Swelling::default();
         while !self.wait(nap) {
             self.look();
+            let swells_for = swelling.note(Instant::now(), store.unwritten_bytes());
+            if swells_for >= self.stuck_after && self.poison.get().is_none() {
+                // Its memory would grow for as long as it runs; opened again it writes what its journal has.
+                self.poison("its engine no longer writes what it holds in memory");
+            }
             // A background worker of fjall that fails poisons it silently. Ask only between commits: while a sync hangs,
             // asking would hang as well.
             if self.busy_for().is_none()
@@ -139,6 +145,52 @@ impl Pulse {
             {
                 self.poison(&cause);
             }
+        }
+    }
+}
+
+/// How long more than is well has been in memory only, without becoming less.
+#[derive(Default)]
+struct Swelling(Option<(Instant, u64)>);
+
+impl Swelling {
+    fn note(&mut self, now: Instant, bytes: u64) -> Duration {
+        let since = match self.0 {
+            _ if bytes <= MOST_UNWRITTEN => {
+                self.0 = None;
+                return Duration::ZERO;
+            }
+            // It writes: after a restart there may be as much as the journal holds.
+            None => now,
+            Some((_, before)) if bytes < before => now,
+            Some((since, _)) => since,
+        };
+        self.0 = Some((since, bytes));
+        now.saturating_duration_since(since)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_swells_while_it_holds_too_much_and_never_less() {
+        let (start, much) = (Instant::now(), MOST_UNWRITTEN);
+        let mut swelling = Swelling::default();
+        for (second, bytes, swells_for) in [
+            (0, much, 0),
+            (1, much + 1, 0),
+            (3, much + 1, 2),
+            (4, much + 9, 3),
+            (5, much + 8, 0),
+            (9, much + 8, 4),
+            (10, much, 0),
+            (11, much * 2, 0),
+            (12, much * 3, 1),
+        ] {
+            let now = start + Duration::from_secs(second);
+            assert_eq!(swelling.note(now, bytes), Duration::from_secs(swells_for), "second {second}");
         }
     }
 }

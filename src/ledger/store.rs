@@ -51,6 +51,16 @@ impl<T> Found<T> {
 /// How often an opening tries again while a process is just ending, or a child of one has not yet let go of the lock it
 /// inherited. fjall itself waits 200 ms in each try: longer patience would look like a command that hangs.
 const LOCK_RETRIES: u32 = 2;
+/// Bytes that tables in memory take at most while the engine is well: of each keyspace the one that is written and the four behind which
+/// the engine stops its writers, and three more for large batches.
+pub(super) const MOST_UNWRITTEN: u64 = {
+    let (mut sum, mut at) = (0, 0);
+    while at < Space::ALL.len() {
+        sum += Space::ALL[at].memtable_bytes();
+        at += 1;
+    }
+    sum * 8
+};
 /// What fjall 3 locks.
 const LOCK_FILE: &str = "lock";
 /// Where fjall 3 keeps a directory for each keyspace.
@@ -75,7 +85,10 @@ impl Store {
         let db = loop {
             let opened = Database::builder(dir)
                 .cache_size(options.cache_bytes)
-                .worker_threads(1)
+                // Two. One can wait for itself for ever: while it compacts, commits fill its queue with requests to rotate a table, and
+                // what a rotation puts there waits for room that only it could make. Two have the price that one spins while the
+                // other compacts.
+                .worker_threads(2)
                 .manual_journal_persist(true)
                 .journal_compression(CompressionType::None)
                 .open();
@@ -244,6 +257,11 @@ impl Store {
     /// Asks fjall whether a background worker has poisoned it. Takes its journal's lock: only while no commit runs.
     pub(super) fn probe(&self) -> Result<(), String> {
         self.db.persist(PersistMode::Buffer).map_err(|error| describe(&error))
+    }
+
+    /// Bytes in tables that are in memory only. What stays above [`MOST_UNWRITTEN`] is an engine that no longer writes.
+    pub(super) fn unwritten_bytes(&self) -> u64 {
+        self.db.write_buffer_size()
     }
 
     /// Puts raw bytes under a key, past the sealer.
