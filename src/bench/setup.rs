@@ -170,12 +170,19 @@ impl Site {
 
     /// The error, with the place to which the relay's log was saved: everything else that was made is removed.
     pub(super) fn with_its_log(&self, error: anyhow::Error) -> anyhow::Error {
-        let kept = std::env::temp_dir().join(format!("sealpost-bench-failed-{}.log", std::process::id()));
-        match std::fs::copy(&self.log, &kept) {
-            Ok(_) => error.context(format!("the bench failed; the relay's log is kept in {}", kept.display())),
+        let Ok(log) = std::fs::read(&self.log) else {
             // There is no log before there is a relay.
-            Err(_) => error,
-        }
+            return error;
+        };
+        let keep = || {
+            let mut file = tempfile::Builder::new().prefix("sealpost-bench-failed-").suffix(".log").tempfile()?;
+            file.write_all(&log)?;
+            anyhow::Ok(file.into_temp_path().keep()?)
+        };
+        error.context(match keep() {
+            Ok(kept) => format!("the bench failed; the relay's log is kept in {}", kept.display()),
+            Err(fault) => format!("the bench failed, and the relay's log could not be kept: {fault}"),
+        })
     }
 
     /// The end of the relay's log: its lines name nobody.

@@ -1,7 +1,7 @@
 //! The pulse of the committer: is it well, stuck, or poisoned?
 //!
 //! Promises: a failed commit is never forgotten (fjall stays poisoned, so do we); a commit that takes too long is seen
-//! by a watcher that itself touches no disk while a commit runs; so is an engine that takes writes and puts none on the disk's tables.
+//! by a watcher that itself touches no disk while a commit runs, and that also sees an engine that takes writes and flushes none.
 //! Never: a wait without an end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -82,7 +82,7 @@ impl Pulse {
     /// A write failed: nothing more will be accepted.
     pub(super) fn poison(&self, cause: &str) {
         if self.poison.set(cause.to_owned()).is_ok() {
-            tracing::error!(cause, "ledger is poisoned by a failed write; it accepts nothing until it is reopened");
+            tracing::error!(cause, "ledger is poisoned; it accepts nothing until it is reopened");
         }
         self.look();
     }
@@ -129,13 +129,15 @@ impl Pulse {
     /// Body of the watcher thread: looks a few times per `stuck_after` until the committer ends.
     pub(super) fn keep_watch(&self, store: Store) {
         let nap = (self.stuck_after / 4).clamp(Duration::from_millis(5), Duration::from_secs(1));
-        let mut swelling = Swelling::default();
+        // What was found in the journal stays in memory until the next write: that is no fault of the engine's.
+        let mut swelling = Swelling::above(MOST_UNWRITTEN + store.unwritten_bytes(), self.stuck_after);
         while !self.wait(nap) {
             self.look();
-            let swells_for = swelling.note(Instant::now(), store.unwritten_bytes());
-            if swells_for >= self.stuck_after && self.poison.get().is_none() {
-                // Its memory would grow for as long as it runs; opened again it writes what its journal has.
-                self.poison("its engine no longer writes what it holds in memory");
+            // A disk that stands still is another thing, and has its own patience.
+            let hangs = self.busy_for().is_some_and(|busy| busy >= nap);
+            if swelling.note(Instant::now(), store.unwritten_bytes(), hangs) && self.poison.get().is_none() {
+                // Its memory would grow for as long as it runs.
+                self.poison("its engine takes writes and flushes none of them");
             }
             // A background worker of fjall that fails poisons it silently. Ask only between commits: while a sync hangs,
             // asking would hang as well.
@@ -149,24 +151,36 @@ impl Pulse {
     }
 }
 
-/// How long more than is well has been in memory only, without becoming less.
-#[derive(Default)]
-struct Swelling(Option<(Instant, u64)>);
+/// Whether what is in memory only grows beyond all bounds.
+struct Swelling {
+    most: u64,
+    window: Duration,
+    /// Since when it has not become less, and how much it was then and last.
+    since: Option<(Instant, u64, u64)>,
+}
 
 impl Swelling {
-    fn note(&mut self, now: Instant, bytes: u64) -> Duration {
-        let since = match self.0 {
-            _ if bytes <= MOST_UNWRITTEN => {
-                self.0 = None;
-                return Duration::ZERO;
+    fn above(most: u64, window: Duration) -> Self {
+        Self { most, window, since: None }
+    }
+
+    /// True if it is more than a whole window ago, and was never less in between.
+    fn note(&mut self, now: Instant, bytes: u64, hangs: bool) -> bool {
+        let (since, then) = match self.since {
+            _ if bytes <= self.most || hangs => {
+                self.since = None;
+                return false;
             }
-            // It writes: after a restart there may be as much as the journal holds.
-            None => now,
-            Some((_, before)) if bytes < before => now,
-            Some((since, _)) => since,
+            Some((since, then, before)) if bytes >= before => (since, then),
+            _ => (now, bytes),
         };
-        self.0 = Some((since, bytes));
-        now.saturating_duration_since(since)
+        self.since = Some((since, then, bytes));
+        let is_over = now.saturating_duration_since(since) >= self.window;
+        if is_over && bytes == then {
+            // Nobody writes: nothing to flush.
+            self.since = Some((now, bytes, bytes));
+        }
+        is_over && bytes > then
     }
 }
 
@@ -175,22 +189,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_engine_swells_while_it_holds_too_much_and_never_less() {
-        let (start, much) = (Instant::now(), MOST_UNWRITTEN);
-        let mut swelling = Swelling::default();
-        for (second, bytes, swells_for) in [
-            (0, much, 0),
-            (1, much + 1, 0),
-            (3, much + 1, 2),
-            (4, much + 9, 3),
-            (5, much + 8, 0),
-            (9, much + 8, 4),
-            (10, much, 0),
-            (11, much * 2, 0),
-            (12, much * 3, 1),
+    fn an_engine_swells_while_it_holds_too_much_gets_more_and_never_less() {
+        const MOST: u64 = 100;
+        let start = Instant::now();
+        // What there is, second by second, and whether a commit hangs in the third.
+        for (what, looks, hangs, swells) in [
+            ("within its bound", &[100, 90, 100, 95, 100][..], false, false),
+            ("as much as before, and nobody writes", &[900; 9], false, false),
+            ("more and more", &[101, 150, 150, 190], false, true),
+            ("not for long enough", &[101, 150, 190], false, false),
+            ("a flush in between", &[500, 600, 590, 700, 800], false, false),
+            ("late, after it stood still", &[500, 500, 500, 500, 501, 502, 503], false, true),
+            ("a commit hangs", &[500, 600, 700, 800, 900], true, false),
         ] {
-            let now = start + Duration::from_secs(second);
-            assert_eq!(swelling.note(now, bytes), Duration::from_secs(swells_for), "second {second}");
+            let mut swelling = Swelling::above(MOST, Duration::from_secs(3));
+            let found = looks.iter().zip(0..).any(|(bytes, second)| {
+                swelling.note(start + Duration::from_secs(second), *bytes, hangs && second == 2)
+            });
+            assert_eq!(found, swells, "{what}");
         }
     }
 }

@@ -143,12 +143,12 @@ pub async fn counters(relay: &Installation) -> BTreeMap<String, u64> {
 
 /// Waits until everything is planned and nothing waits but for a person, or for a contact where that is said: for as long as it gets on.
 pub async fn quiet(relay: &Installation, contacts_may_miss: bool) {
-    let (mut last, mut since) = (String::new(), Instant::now());
-    while let Some(unrest) = unrest(relay, contacts_may_miss).await {
-        if unrest != last {
-            (last, since) = (unrest, Instant::now());
+    let (mut least, mut since) = (u64::MAX, Instant::now());
+    while let Some((left, unrest)) = unrest(relay, contacts_may_miss).await {
+        if left < least {
+            (least, since) = (left, Instant::now());
         }
-        assert!(since.elapsed() < PATIENCE, "the relay does not come to rest: {last}");
+        assert!(since.elapsed() < PATIENCE, "the relay does not come to rest: {unrest}");
         // It counts everything that there is: to be asked all the time, it would be what the relay is busy with.
         for _ in 0..20 {
             breath().await;
@@ -156,20 +156,22 @@ pub async fn quiet(relay: &Installation, contacts_may_miss: bool) {
     }
 }
 
-/// What is not at rest.
-async fn unrest(relay: &Installation, contacts_may_miss: bool) -> Option<String> {
+/// How much is not at rest, and what.
+async fn unrest(relay: &Installation, contacts_may_miss: bool) -> Option<(u64, String)> {
     let (_, text) = relay.ask("GET", "/v1/status", None).await;
     let status: Value = serde_json::from_str(&text).expect("the daemon answers in JSON");
     let may_wait = |reason: &str| reason == "ambiguous_hold" || (contacts_may_miss && reason == "contact_unknown");
     let waiting = status["waiting"].as_object().expect("counts by reason");
-    let rests = status["journal_head"] == status["planned"]
-        && waiting.iter().all(|(reason, count)| may_wait(reason) || *count == 0);
-    if !rests {
-        return Some(format!("{} of {}, {:?}", status["planned"], status["journal_head"], waiting));
+    let number = |value: &Value| value.as_u64().expect("a count");
+    let unplanned = number(&status["journal_head"]) - number(&status["planned"]);
+    let waiting = waiting.iter().filter(|(reason, _)| !may_wait(reason)).map(|(_, count)| number(count)).sum::<u64>();
+    if unplanned + waiting > 0 {
+        // What is planned may wait then, once for each channel.
+        return Some((2 * unplanned + waiting + 1, text));
     }
     // It walks over all there are: not to be asked in vain.
     let (_, attempting) = relay.ask("GET", "/v1/notifications?state=attempting&limit=3", None).await;
-    (!attempting.contains("\"notifications\":[]")).then_some(attempting)
+    (!attempting.contains("\"notifications\":[]")).then_some((1, attempting))
 }
 
 /// Waits until the webhook has told everything.
