@@ -6,6 +6,7 @@
 //! whose run failed.
 //! Never: a figure for work that was not done: an answer that was not 200, or a mail that did not arrive, fails the run.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -59,66 +60,26 @@ pub async fn run(plan: Plan, peers: &[String], mut tell: impl FnMut(&str)) -> an
     let bare_at = bare.address("intake")?;
 
     tell("bare server: the same accept loop, nothing behind it");
-    let unmeasured = Events::new(Kind::Ignored, plan.contacts);
-    let before = load::drive(bare_at, &unmeasured, Pace::Flat { clients: plan.clients, lasts: plan.phase }).await?;
+    let ignored = Events::new(Kind::Ignored, plan.contacts);
+    let before = load::drive(bare_at, &ignored, Pace::Flat { clients: plan.clients, lasts: plan.phase }).await?;
 
-    tell("bare SMTP client: the relay's own session, nothing in front of it");
     let site = Site::lay(&sink, Brake::WIDE)?;
-    let bare_smtp = client::mails_per_second(&site, &mut sink, plan.messages).await?;
-    let relay = measure(plan, &site, &mut sink, &unmeasured, &mut tell).await;
-    let relay = relay.map_err(|error| site.with_its_log(error))?;
-    let mut measured = Vec::new();
-    for command in peers {
-        tell(&format!("peer: {command}"));
-        measured.push(peer::measure(command, plan, &site, &mut sink).await?);
-    }
-    tell("bare server again: how much the machine itself wavers");
-    let after = load::drive(bare_at, &unmeasured, Pace::Flat { clients: plan.clients, lasts: plan.phase }).await?;
-
-    let bare_rate = f64::midpoint(before.per_second(), after.per_second());
-    Ok(Report {
-        machine: figures::Machine::here(),
-        plan: figures::PlanTold::from(plan),
-        noise: (before.per_second() - after.per_second()).abs() / bare_rate,
-        bare_server: Latency::of(&before),
-        bare_smtp_per_second: bare_smtp,
-        acknowledged: Latency::of(&relay.acknowledged),
-        steady: Latency::of(&relay.steady),
-        pressed: Latency::of(&relay.pressed),
-        ratios: Ratios {
-            acknowledged_to_bare_server: relay.acknowledged.per_second() / bare_rate,
-            mails_to_bare_smtp: relay.mails.per_second / bare_smtp,
-        },
-        mails: relay.mails,
-        texts: relay.texts,
-        peers: measured,
-        memory: relay.memory,
-        ready_after_ms: u64::try_from(relay.ready_after.as_millis()).unwrap_or(u64::MAX),
-        ledger_bytes_per_event: relay.ledger_bytes_per_event,
-        vault_bytes_per_customer: relay.vault_bytes_per_customer,
-    })
+    let report = measure(plan, peers, &site, &mut sink, (bare_at, &before), tell).await;
+    report.map_err(|error| site.with_its_log(error))
 }
 
-/// What the relay did.
-struct Measured {
-    acknowledged: load::Driven,
-    steady: load::Driven,
-    pressed: load::Driven,
-    mails: EndToEnd,
-    texts: EndToEnd,
-    memory: Memory,
-    ready_after: Duration,
-    ledger_bytes_per_event: u64,
-    vault_bytes_per_customer: u64,
-}
-
+/// Everything after the first look at the bare server, which is at this address.
 async fn measure(
     plan: Plan,
+    peers: &[String],
     site: &Site,
     sink: &mut Child,
-    unmeasured: &Events,
-    tell: &mut impl FnMut(&str),
-) -> anyhow::Result<Measured> {
+    (bare_at, before): (SocketAddr, &load::Driven),
+    mut tell: impl FnMut(&str),
+) -> anyhow::Result<Report> {
+    tell("bare SMTP client: the relay's own session, nothing in front of it");
+    let bare_smtp = client::mails_per_second(site, sink, plan.messages).await?;
+
     tell(&format!("starting the relay and loading {} customers", plan.contacts));
     let relay = Child::relay(site).await?;
     site.wait_until_ready(&relay).await?;
@@ -131,19 +92,20 @@ async fn measure(
     let relay = Child::relay_again(site)?;
     let ready_after = site.wait_until_ready(&relay).await?;
     let idle = relay.spent()?;
+    let unmeasured = Events::new(Kind::Ignored, plan.contacts);
 
     tell(&format!("acknowledgements: {} clients, as fast as they are answered", plan.clients));
     let acknowledged =
-        load::drive(site.intake, unmeasured, Pace::Flat { clients: plan.clients, lasts: plan.phase }).await?;
+        load::drive(site.intake, &unmeasured, Pace::Flat { clients: plan.clients, lasts: plan.phase }).await?;
     site.wait_until_planned().await?;
     tell(&format!("acknowledgements: {} a second", plan.rate));
     let steady =
-        load::drive(site.intake, unmeasured, Pace::Steady { per_second: plan.rate, lasts: plan.phase }).await?;
+        load::drive(site.intake, &unmeasured, Pace::Steady { per_second: plan.rate, lasts: plan.phase }).await?;
     site.wait_until_planned().await?;
     let pressing = four_fifths(&acknowledged);
     tell(&format!("acknowledgements: {pressing} a second"));
     let pressed =
-        load::drive(site.intake, unmeasured, Pace::Steady { per_second: pressing, lasts: plan.phase }).await?;
+        load::drive(site.intake, &unmeasured, Pace::Steady { per_second: pressing, lasts: plan.phase }).await?;
     site.wait_until_planned().await?;
 
     tell(&format!("end to end: {} events become mails", plan.messages));
@@ -153,23 +115,41 @@ async fn measure(
 
     let peak = relay.spent()?;
     let events = acknowledged.answered + steady.answered + pressed.answered + 2 * plan.messages;
-    let ledger_bytes_per_event = site.bytes_of_ledger()? / events.max(1);
+    let bytes_per_event = site.bytes_of_ledger()? / events.max(1);
     relay.stop().await.context("the relay did not drain")?;
-    let memory = Memory {
-        empty_bytes: empty.resident,
-        loading_bytes: loading.peak,
-        idle_bytes: idle.resident,
-        peak_bytes: peak.peak,
-    };
-    Ok(Measured {
-        acknowledged,
-        steady,
-        pressed,
+    let mut measured = Vec::new();
+    for command in peers {
+        tell(&format!("peer: {command}"));
+        measured.push(peer::measure(command, plan, site, sink).await?);
+    }
+    tell("bare server again: how much the machine itself wavers");
+    let after = load::drive(bare_at, &unmeasured, Pace::Flat { clients: plan.clients, lasts: plan.phase }).await?;
+
+    let bare_rate = f64::midpoint(before.per_second(), after.per_second());
+    Ok(Report {
+        machine: figures::Machine::here(),
+        plan: figures::PlanTold::from(plan),
+        noise: (before.per_second() - after.per_second()).abs() / bare_rate,
+        bare_server: Latency::of(before),
+        bare_smtp_per_second: bare_smtp,
+        acknowledged: Latency::of(&acknowledged),
+        steady: Latency::of(&steady),
+        pressed: Latency::of(&pressed),
+        ratios: Ratios {
+            acknowledged_to_bare_server: acknowledged.per_second() / bare_rate,
+            mails_to_bare_smtp: mails.per_second / bare_smtp,
+        },
         mails,
         texts,
-        memory,
-        ready_after,
-        ledger_bytes_per_event,
+        peers: measured,
+        memory: Memory {
+            empty_bytes: empty.resident,
+            loading_bytes: loading.peak,
+            idle_bytes: idle.resident,
+            peak_bytes: peak.peak,
+        },
+        ready_after_ms: u64::try_from(ready_after.as_millis()).unwrap_or(u64::MAX),
+        ledger_bytes_per_event: bytes_per_event,
         vault_bytes_per_customer,
     })
 }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::telemetry::Metrics;
 
-use super::store::{MOST_UNWRITTEN, Store};
+use super::store::Store;
 use super::{Health, LedgerError};
 
 /// Shared by the door, the committer and the watcher.
@@ -130,7 +130,7 @@ impl Pulse {
     pub(super) fn keep_watch(&self, store: Store) {
         let nap = (self.stuck_after / 4).clamp(Duration::from_millis(5), Duration::from_secs(1));
         // What was found in the journal stays in memory until the next write: that is no fault of the engine's.
-        let mut swelling = Swelling::above(MOST_UNWRITTEN + store.unwritten_bytes(), self.stuck_after);
+        let mut swelling = Swelling::above(Store::most_unwritten_bytes() + store.unwritten_bytes(), self.stuck_after);
         while !self.wait(nap) {
             self.look();
             // A disk that stands still is another thing, and has its own patience.

@@ -55,7 +55,7 @@ impl Space {
 
     /// Every change rewrites a few keys of the small ones; their memtables need not be large. Smaller ones than these would
     /// save memory and cost latency: each flush syncs the journal, and compactions follow it.
-    pub(super) const fn memtable_bytes(self) -> u64 {
+    pub(super) fn memtable_bytes(self) -> u64 {
         const MIB: u64 = 1 << 20;
         match self {
             Self::Quarantine | Self::Meta | Self::Queue | Self::Outcomes => 4 * MIB,

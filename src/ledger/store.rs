@@ -51,16 +51,6 @@ impl<T> Found<T> {
 /// How often an opening tries again while a process is just ending, or a child of one has not yet let go of the lock it
 /// inherited. fjall itself waits 200 ms in each try: longer patience would look like a command that hangs.
 const LOCK_RETRIES: u32 = 2;
-/// Bytes that tables in memory take at most while the engine is well: of each keyspace the one that is written and the four behind which
-/// the engine stops its writers, and three more for large batches.
-pub(super) const MOST_UNWRITTEN: u64 = {
-    let (mut sum, mut at) = (0, 0);
-    while at < Space::ALL.len() {
-        sum += Space::ALL[at].memtable_bytes();
-        at += 1;
-    }
-    sum * 8
-};
 /// What fjall 3 locks.
 const LOCK_FILE: &str = "lock";
 /// Where fjall 3 keeps a directory for each keyspace.
@@ -259,9 +249,15 @@ impl Store {
         self.db.persist(PersistMode::Buffer).map_err(|error| describe(&error))
     }
 
-    /// Bytes in tables that are in memory only. What stays above [`MOST_UNWRITTEN`] is an engine that no longer writes.
+    /// Bytes in tables that are in memory only.
     pub(super) fn unwritten_bytes(&self) -> u64 {
         self.db.write_buffer_size()
+    }
+
+    /// So many at most while the engine is well: of each keyspace the table that is written and the four behind which the engine stops
+    /// its writers, and three more for large batches.
+    pub(super) fn most_unwritten_bytes() -> u64 {
+        Space::ALL.into_iter().map(Space::memtable_bytes).sum::<u64>() * 8
     }
 
     /// Puts raw bytes under a key, past the sealer.

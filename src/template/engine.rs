@@ -123,7 +123,7 @@ fn strict(escape: impl Fn(&str) -> String + Send + Sync + 'static) -> Handlebars
 
 /// A value without characters that could break a line, a header or the reading direction.
 fn clean(value: &str) -> String {
-    if value.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
+    if value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return value.to_owned();
     }
     value

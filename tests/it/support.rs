@@ -337,6 +337,31 @@ pub async fn breath() {
     tokio::time::interval_at(tokio::time::Instant::now() + Duration::from_millis(10), PATIENCE).tick().await;
 }
 
+/// Waits until nothing is left, for as long as it gets on: [`PATIENCE`] until less is left than ever before. `left`: how much, and what it is;
+/// looked at after every so many breaths.
+pub async fn until_none(breaths: u32, mut left: impl AsyncFnMut() -> Option<(u64, String)>) {
+    let (mut least, mut last) = (u64::MAX, String::new());
+    loop {
+        let less = async {
+            loop {
+                match left().await {
+                    Some((count, _)) if count < least => return Some(count),
+                    Some((_, what)) => last = what,
+                    None => return None,
+                }
+                for _ in 0..breaths {
+                    breath().await;
+                }
+            }
+        };
+        match tokio::time::timeout(PATIENCE, less).await {
+            Ok(Some(count)) => least = count,
+            Ok(None) => return,
+            Err(_) => panic!("it does not get on: {least} left; {last}"),
+        }
+    }
+}
+
 /// Reads a whole HTTP answer of a connection that the server closes.
 async fn exchange(mut stream: impl tokio::io::AsyncRead + Unpin) -> (u16, String) {
     let mut bytes = Vec::new();

@@ -73,15 +73,9 @@ fn plain_run(bytes: &[u8]) -> usize {
     if run.is_ascii() { run.len() } else { run.iter().take_while(|b| b.is_ascii()).count() }
 }
 
-/// The lines of a text whose line ends are CRLF, the last one too if it is empty.
+/// The lines of a text whose line ends are CRLF, the last one too if it is empty. Looks for one byte, not for two.
 fn lines(text: &str) -> impl Iterator<Item = &[u8]> {
-    let mut rest = Some(text.as_bytes());
-    std::iter::from_fn(move || {
-        let text = rest.take()?;
-        let Some(end) = memchr::memchr(b'\n', text) else { return Some(text) };
-        rest = Some(&text[end + 1..]);
-        Some(&text[..end - 1])
-    })
+    text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line).as_bytes())
 }
 
 /// RFC 2045 section 6.7, of a text whose line ends are CRLF. Copies runs, because a mail is mostly that.

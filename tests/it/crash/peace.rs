@@ -4,7 +4,6 @@
 //! Never: a wait for time instead of rest.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use futures_util::{StreamExt, stream};
@@ -18,7 +17,7 @@ use super::campaign::Campaign;
 use super::senders::{SENDERS, deliver};
 use super::told::Told;
 use crate::process::Installation;
-use crate::support::{PATIENCE, breath};
+use crate::support::{PATIENCE, breath, until_none};
 
 impl Campaign {
     /// Delivers what is owed, and some more to be counted exactly; then nothing may be left that does not agree.
@@ -143,17 +142,8 @@ pub async fn counters(relay: &Installation) -> BTreeMap<String, u64> {
 
 /// Waits until everything is planned and nothing waits but for a person, or for a contact where that is said: for as long as it gets on.
 pub async fn quiet(relay: &Installation, contacts_may_miss: bool) {
-    let (mut least, mut since) = (u64::MAX, Instant::now());
-    while let Some((left, unrest)) = unrest(relay, contacts_may_miss).await {
-        if left < least {
-            (least, since) = (left, Instant::now());
-        }
-        assert!(since.elapsed() < PATIENCE, "the relay does not come to rest: {unrest}");
-        // It counts everything that there is: to be asked all the time, it would be what the relay is busy with.
-        for _ in 0..20 {
-            breath().await;
-        }
-    }
+    // It counts everything that there is: to be asked all the time, it would be what the relay is busy with.
+    until_none(20, async || unrest(relay, contacts_may_miss).await).await;
 }
 
 /// How much is not at rest, and what.
