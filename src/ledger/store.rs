@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use fjall::config::CompressionPolicy;
-use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Snapshot};
+use fjall::{AbstractTree, CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Snapshot};
 use serde::de::DeserializeOwned;
 
 use crate::seal::Sealer;
@@ -75,10 +75,8 @@ impl Store {
         let db = loop {
             let opened = Database::builder(dir)
                 .cache_size(options.cache_bytes)
-                // Two. One can wait for itself for ever: while it compacts, commits fill its queue with requests to rotate a table, and
-                // what a rotation puts there waits for room that only it could make. Two have the price that one spins while the
-                // other compacts.
-                .worker_threads(2)
+                // With two, one spins while the other compacts.
+                .worker_threads(1)
                 .manual_journal_persist(true)
                 .journal_compression(CompressionType::None)
                 .open();
@@ -101,7 +99,8 @@ impl Store {
             .map(|space| {
                 let create = || {
                     KeyspaceCreateOptions::default()
-                        .max_memtable_size(space.memtable_bytes())
+                        // Beyond what `rotate_full` leaves: see there.
+                        .max_memtable_size(space.memtable_bytes() * 2)
                         // What is sealed or hashed has nothing left to compress.
                         .data_block_compression_policy(CompressionPolicy::disabled())
                 };
@@ -117,7 +116,10 @@ impl Store {
         }
         let landmark = dir.join(LOCK_FILE);
         let identity = identity(&landmark).map_err(io_error)?;
-        Ok(Self { db, spaces, landmark: (landmark, identity), sealer, metrics })
+        let store = Self { db, spaces, landmark: (landmark, identity), sealer, metrics };
+        // What was found in the journal is in memory, however much it is.
+        store.rotate_full().map_err(open_error)?;
+        Ok(store)
     }
 
     pub(super) fn space(&self, space: Space) -> &Keyspace {
@@ -237,11 +239,25 @@ impl Store {
             }
         }
         batch.commit().map_err(|error| describe(&error))?;
+        self.rotate_full().map_err(|error| describe(&error))?;
         // A file without a name takes writes and syncs like any other, and is gone with the process.
         match identity(&self.landmark.0) {
             Ok(found) if found == self.landmark.1 => Ok(()),
             _ => Err("its files were removed or replaced while it was open".into()),
         }
+    }
+
+    /// Hands full tables over to be written. fjall does so by itself, but asks its worker for it with every commit until it is done:
+    /// requests that fill its queue while the worker compacts, and then the first that is carried out waits for room in that same queue,
+    /// for ever. Handed over here, before fjall would ask, nothing but the work itself is queued.
+    fn rotate_full(&self) -> Result<(), fjall::Error> {
+        for space in Space::ALL {
+            let keyspace = self.space(space);
+            if keyspace.tree.active_memtable().size() >= space.memtable_bytes() {
+                keyspace.rotate_memtable()?;
+            }
+        }
+        Ok(())
     }
 
     /// Asks fjall whether a background worker has poisoned it. Takes its journal's lock: only while no commit runs.
@@ -260,6 +276,11 @@ impl Store {
         Space::ALL.into_iter().map(Space::memtable_bytes).sum::<u64>() * 8
     }
 
+    /// Bytes of the table that is being written to.
+    #[cfg(test)]
+    pub(super) fn active_bytes(&self, space: Space) -> u64 {
+        self.space(space).tree.active_memtable().size()
+    }
     /// Puts raw bytes under a key, past the sealer.
     #[cfg(test)]
     pub(super) fn put_raw(&self, space: Space, key: &[u8], value: &[u8]) {

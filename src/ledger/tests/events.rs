@@ -283,3 +283,19 @@ fn a_copy_that_was_told_before_copies_were_counted_is_one() {
     let line: TimelineEntry = serde_json::from_str(r#"{"at":5,"what":"duplicate","source":"main"}"#).unwrap();
     assert_eq!(line, entry(5, Happening::Duplicate { source: "main".parse().unwrap(), copies: 1, last: None }));
 }
+
+#[tokio::test]
+async fn a_full_table_is_handed_over_with_the_commit_that_filled_it() {
+    let house = House::new();
+    let ledger = house.open();
+    let add = async |n: u8, mebibytes: usize| {
+        let mut large = event(n, 1);
+        large.event.data = json!({"note": "x".repeat(mebibytes << 20)});
+        let mut changes = Changes::new();
+        changes.add_event(large, vec![]);
+        ledger.commit(changes).await.unwrap();
+        ledger.0.store().unwrap().active_bytes(key::Space::Events)
+    };
+    assert!(add(1, 5).await > 5 << 20, "not before it is full");
+    assert_eq!(add(2, 4).await, 0);
+}
