@@ -36,6 +36,7 @@ mod places;
 mod queue;
 mod record;
 mod retention;
+mod standing;
 mod store;
 mod tail;
 #[cfg(test)]

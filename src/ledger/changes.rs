@@ -16,6 +16,7 @@ use crate::seal::Keyring;
 use super::footprint::Footprint;
 use super::key::{self, Key, Space};
 use super::lease::Pins;
+use super::standing::Standing;
 use super::store::Store;
 use super::{
     EventRecord, FindBy, LedgerError, Notification, OutcomeRecord, Quarantined, TimelineEntry, find_hash, outcome,
@@ -29,7 +30,7 @@ pub struct Changes(Vec<Change>);
 enum Change {
     Event(Box<EventRecord>, Vec<(FindBy, KeyedHash)>),
     Notification(Box<Notification>),
-    Update(Footprint, BTreeSet<KeyedHash>, Box<Notification>),
+    Update(Footprint, Box<Notification>),
     Timeline(EventKey, TimelineEntry),
     Copy(EventKey, SourceId, Time),
     Quarantine(Quarantined),
@@ -61,9 +62,10 @@ impl Changes {
     pub fn add_notification(&mut self, new: Notification) {
         self.0.push(Change::Notification(Box::new(new)));
     }
-    /// Replaces a notification the caller has leased; moves its place and its wait index.
+    /// Writes how a notification the caller has leased stands from now on; moves its place and its wait index. What was planned of it
+    /// (everything but its state, its channels and what is told of its attempts) stays as it is.
     pub fn update_notification(&mut self, old: &Notification, new: Notification) {
-        self.0.push(Change::Update(Footprint::of(old), aliases(old), Box::new(new)));
+        self.0.push(Change::Update(Footprint::of(old), Box::new(new)));
     }
     /// Appends to an event's timeline. Entries stand in the order in which their batches were handed to `commit`.
     pub fn add_timeline(&mut self, event: EventKey, entry: TimelineEntry) {
@@ -168,7 +170,7 @@ impl Changes {
         self.0
             .iter()
             .filter_map(|change| match change {
-                Change::Update(_, _, new) => Some(new.id),
+                Change::Update(_, new) => Some(new.id),
                 _ => None,
             })
             .collect()
@@ -183,7 +185,7 @@ impl Changes {
             }
         }
         let of_update = |change: &Change| match change {
-            Change::Update(_, _, new) => {
+            Change::Update(_, new) => {
                 let lines = lines.get(&new.id).map_or(&[][..], Vec::as_slice);
                 outcome::outcomes(new, lines.iter().copied())
             }
@@ -206,23 +208,26 @@ impl Changes {
         }
         prepared.outcomes = self.outcomes();
         let none = BTreeSet::new();
-        // What one batch says of an event is one record.
+        // What one batch says of an event is one record: the event's own if it comes with it.
+        let mut events = BTreeMap::new();
         let mut timelines: BTreeMap<EventKey, Vec<TimelineEntry>> = BTreeMap::new();
         let mut copies: BTreeMap<EventKey, Vec<TimelineEntry>> = BTreeMap::new();
         let mut cursor = cx.cursor;
         for change in self.0 {
             match change {
-                Change::Event(record, find) => add_event(&mut prepared, cx, &record, find)?,
+                Change::Event(record, find) => _ = events.entry(record.event.key).or_insert((record, find)),
                 Change::Notification(new) => {
                     if !added.insert(new.id) || cx.store.contains(Space::Notifications, &key::notification(new.id))? {
                         continue;
                     }
                     let known = found.get(&new.event).unwrap_or(&none);
-                    put_notification(&mut prepared, cx, &new, known);
+                    add_notification(&mut prepared, cx, &new, known);
                     prepared.step(cx.keys, None, Some(Footprint::of(&new)));
                 }
-                Change::Update(old, known, new) => {
-                    put_notification(&mut prepared, cx, &new, &known);
+                Change::Update(old, new) => {
+                    let key = key::standing(new.id);
+                    let sealed = cx.store.seal(Space::Notifications, &key, &record::standing(&Standing::of(&new)));
+                    prepared.put(Space::Notifications, key, sealed);
                     prepared.step(cx.keys, Some(old), Some(Footprint::of(&new)));
                 }
                 Change::Timeline(event, entry) => timelines.entry(event).or_default().push(entry),
@@ -263,6 +268,9 @@ impl Changes {
                 }
             }
         }
+        for (record, find) in events.into_values() {
+            add_event(&mut prepared, cx, &record, find, &mut timelines)?;
+        }
         for (event, entries) in timelines {
             let number = (cx.next_timeline_number)();
             prepared.timeline_number = prepared.timeline_number.max(number);
@@ -284,6 +292,7 @@ fn add_event(
     cx: &Context<'_>,
     record: &EventRecord,
     find: Vec<(FindBy, KeyedHash)>,
+    timelines: &mut BTreeMap<EventKey, Vec<TimelineEntry>>,
 ) -> Result<(), LedgerError> {
     let event = &record.event;
     let key = key::event(event.key);
@@ -307,12 +316,13 @@ fn add_event(
         // Planned after a long stop: retention would not look here again.
         prepared.put(Space::Index, key::late(record.received_at, event.key), Vec::new());
     }
-    let sealed = cx.store.seal(Space::Events, &key, &record::event(record, &searches.into_iter().collect()));
+    let lines = timelines.remove(&event.key).unwrap_or_default();
+    let sealed = cx.store.seal(Space::Events, &key, &record::event(record, &searches.into_iter().collect(), &lines));
     prepared.put(Space::Events, key, sealed);
     Ok(())
 }
 
-fn put_notification(prepared: &mut Prepared, cx: &Context<'_>, new: &Notification, known: &BTreeSet<KeyedHash>) {
+fn add_notification(prepared: &mut Prepared, cx: &Context<'_>, new: &Notification, known: &BTreeSet<KeyedHash>) {
     for alias in aliases(new).difference(known) {
         prepared.put(Space::Index, key::find(FindBy::Subject, *alias, new.planned_at, new.event), Vec::new());
     }

@@ -121,10 +121,11 @@ impl Ledger {
 
     /// An event's timeline in order.
     pub fn timeline(&self, key: EventKey) -> Result<Vec<TimelineEntry>, LedgerError> {
+        let store = self.0.store()?;
         let prefix = key::event(key);
-        let mut entries = Vec::new();
+        let mut entries = store.get(Space::Events, &prefix, record::read_first_lines)?.value().unwrap_or_default();
         let range = prefix.clone()..key::after_prefix(&prefix);
-        self.0.store()?.records(
+        store.records(
             Space::Timeline,
             range,
             |_, plain| record::read_timeline(plain),
@@ -147,15 +148,14 @@ impl Ledger {
         })?;
         let mut found = Vec::new();
         for id in ids {
-            found.extend(store.get(Space::Notifications, &key::notification(id), record::read_notification)?.value());
+            found.extend(store.notification(id)?.value());
         }
         Ok(found)
     }
 
     /// One notification.
     pub fn notification(&self, id: NotificationId) -> Result<Option<Notification>, LedgerError> {
-        let store = self.0.store()?;
-        Ok(store.get(Space::Notifications, &key::notification(id), record::read_notification)?.value())
+        Ok(self.0.store()?.notification(id)?.value())
     }
 
     /// Notifications after `after` in id order for which `wanted` holds, at most `max`; with the id to go on from, `None`
@@ -169,22 +169,22 @@ impl Ledger {
         let store = self.0.store()?;
         let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(key::notification(id)));
         let (mut found, mut last, mut looks, mut more) = (Vec::new(), after, 0, false);
-        store.records(
-            Space::Notifications,
-            (start, Bound::Unbounded),
-            |_, plain| record::read_notification(plain),
-            |key, notification| {
-                more = found.len() >= max || looks >= LIST_LOOKS;
-                if more {
-                    return false;
-                }
-                looks += 1;
-                last = key::read_id(key);
-                found.extend(notification.filter(|notification| wanted(notification)));
-                true
-            },
-        )?;
-        Ok((found, last.filter(|_| more)))
+        let mut failed = None;
+        store.keys(Space::Notifications, (start, Bound::Unbounded), Direction::Up, |key| {
+            let Some(id) = key::read_notification(key) else { return true };
+            more = found.len() >= max || looks >= LIST_LOOKS;
+            if more {
+                return false;
+            }
+            looks += 1;
+            last = Some(id);
+            match store.notification(id) {
+                Ok(notification) => found.extend(notification.value().filter(|notification| wanted(notification))),
+                Err(error) => failed = Some(error),
+            }
+            failed.is_none()
+        })?;
+        failed.map_or(Ok((found, last.filter(|_| more))), Err)
     }
 
     /// Quarantined deliveries after `after`, oldest first.

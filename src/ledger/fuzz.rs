@@ -17,11 +17,15 @@ use crate::seal::{Keyring, Sealer};
 /// Reads a record and writes what was read.
 type Again = fn(&[u8]) -> Result<Plain, Unreadable>;
 
-const KINDS: [(&str, Again); 8] = [
+const KINDS: [(&str, Again); 9] = [
     ("delivery", |plain| record::read_delivery(plain).map(|read| record::delivery(&read))),
     ("quarantined", |plain| record::read_quarantined(DeliverySeq(7), plain).map(|read| record::quarantined(&read))),
-    ("event", |plain| record::read_event(plain).map(|(read, find)| record::event(&read, &find))),
+    ("event", |plain| {
+        let (read, find) = record::read_event(plain)?;
+        Ok(record::event(&read, &find, &record::read_first_lines(plain)?))
+    }),
     ("notification", |plain| record::read_notification(plain).map(|read| record::notification(&read))),
+    ("standing", |plain| record::read_standing(plain).map(|read| record::standing(&read))),
     ("timeline", |plain| record::read_timeline(plain).map(|read| record::timeline(&read))),
     ("outcome", |plain| record::read_outcome(plain).map(|read| record::outcome(&read))),
     ("place", |plain| record::read_value::<OutcomePlace>(plain).map(|read| record::value(&read))),
@@ -137,7 +141,9 @@ fn sample(kind: &str, choices: &mut Choices<'_>) -> (Value, Vec<u8>) {
             json!({"source": "main", "received_at": choices.number(), "refusal": refusals[choices.below(refusals.len())]})
         }
         "event" => {
-            json!({"source": "main", "received_at": choices.number(), "find": [[1, KeyedHash([1; 16])], [6, KeyedHash([2; 16])]]})
+            let lines: Vec<Value> = (0..choices.below(3)).map(|_| line(choices)).collect();
+            let find = [(1, KeyedHash([1; 16])), (6, KeyedHash([2; 16]))];
+            json!({"source": "main", "received_at": choices.number(), "find": find, "lines": lines})
         }
         "notification" => json!({
             "id": id, "event": event, "event_name": "pointsIssued", "org": choices.number(), "rule": {"template": "points", "index": 3},
@@ -146,6 +152,10 @@ fn sample(kind: &str, choices: &mut Choices<'_>) -> (Value, Vec<u8>) {
             "contact_deadline": 3, "expires_at": i64::MAX, "live_from": 0, "attempts": choices.byte(), "attempts_before": choices.byte(),
             "brake_released": choices.one_in(2), "refused_by": "smtp", "freed_by": null,
             "sent_as": {"provider": "sms", "sender": "ACMEIN", "segments": 3}, "state": state(choices),
+        }),
+        "standing" => json!({
+            "channels": ["sms"], "attempts": choices.byte(), "attempts_before": choices.byte(), "brake_released": choices.one_in(2),
+            "refused_by": null, "freed_by": "smtp", "sent_as": {"provider": "sms", "sender": "ACMEIN"}, "state": state(choices),
         }),
         "timeline" => {
             let lines: Vec<Value> = (0..=choices.below(3)).map(|_| line(choices)).collect();

@@ -86,6 +86,8 @@ const TIMED: u8 = 0;
 const HELD: u8 = 1;
 const ATTEMPTING: u8 = 2;
 
+const STANDING: u8 = b's';
+
 const WAITS: u8 = b'w';
 const OF_EVENT: u8 = b'n';
 const RECEIVED: u8 = b't';
@@ -124,7 +126,15 @@ pub(super) fn event(key: EventKey) -> Key {
 pub(super) fn notification(id: NotificationId) -> Key {
     id.0.to_vec()
 }
-/// The id that ends a key: in notifications, the held and open lanes of the queue, and the index.
+/// The notification that a key is the plan of.
+pub(super) fn read_notification(key: &[u8]) -> Option<NotificationId> {
+    key.try_into().ok().map(NotificationId)
+}
+/// Notifications: how one stands, right behind its plan.
+pub(super) fn standing(id: NotificationId) -> Key {
+    join(&[&id.0, &[STANDING]])
+}
+/// The id that ends a key: in the held and open lanes of the queue, and the index.
 pub(super) fn read_id(key: &[u8]) -> Option<NotificationId> {
     key.last_chunk().map(|id| NotificationId(*id))
 }

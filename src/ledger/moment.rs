@@ -8,8 +8,8 @@ use fjall::{Readable, Snapshot};
 
 use super::key::{self, Key, Space};
 use super::record::{self, Unreadable};
-use super::store::{Store, read_error};
-use super::{EventRecord, Ledger, LedgerError, Notification, TimelineEntry, timeline};
+use super::store::{Found, Store, read_error};
+use super::{EventRecord, Ledger, LedgerError, Notification, TimelineEntry, standing, timeline};
 use crate::id::EventKey;
 
 /// Everything there is about an event.
@@ -30,19 +30,19 @@ impl Ledger {
     pub fn look(&self, key: EventKey) -> Result<Option<Look>, LedgerError> {
         let store = self.0.store()?;
         let moment = Moment { store: &store, snapshot: store.snapshot() };
-        let Some((event, _)) = moment.get(Space::Events, &key::event(key), record::read_event)? else {
+        let Some((event, _)) = moment.get(Space::Events, &key::event(key), record::read_event)?.value() else {
             return Ok(None);
         };
         let mut notifications = Vec::new();
         for id in moment.keys(Space::Index, key::of_event_prefix(key))?.iter().filter_map(|found| key::read_id(found)) {
-            notifications.extend(moment.get(
-                Space::Notifications,
-                &key::notification(id),
-                record::read_notification,
-            )?);
+            let planned = moment.get(Space::Notifications, &key::notification(id), record::read_notification)?;
+            let standing = moment.get(Space::Notifications, &key::standing(id), record::read_standing)?;
+            notifications.extend(standing::stands(planned, standing).value());
         }
-        let timeline = moment.records(Space::Timeline, key::event(key), record::read_timeline)?;
-        Ok(Some(Look { event, notifications, timeline: timeline::in_order(timeline.concat()) }))
+        let mut lines =
+            moment.get(Space::Events, &key::event(key), record::read_first_lines)?.value().unwrap_or_default();
+        lines.extend(moment.records(Space::Timeline, key::event(key), record::read_timeline)?.into_iter().flatten());
+        Ok(Some(Look { event, notifications, timeline: timeline::in_order(lines) }))
     }
 }
 
@@ -57,9 +57,9 @@ impl Moment<'_> {
         space: Space,
         key: &[u8],
         read: impl FnOnce(&[u8]) -> Result<T, Unreadable>,
-    ) -> Result<Option<T>, LedgerError> {
+    ) -> Result<Found<T>, LedgerError> {
         let sealed = self.snapshot.get(self.store.space(space), key).map_err(read_error)?;
-        Ok(self.store.opened(space, key, sealed.as_deref(), read).value())
+        Ok(self.store.opened(space, key, sealed.as_deref(), read))
     }
 
     fn keys(&self, space: Space, prefix: Key) -> Result<Vec<Key>, LedgerError> {

@@ -24,8 +24,10 @@ use super::retention::Retention;
 use super::store::{Direction, Found, Store};
 use super::{Inner, Ledger, LedgerError, LedgerOptions, OutcomePlace, record};
 
-/// Version of all shapes of keys and records together.
-const FORMAT_VERSION: u32 = 1;
+/// Version of all shapes of keys and records together. A relay of version 1 would not see how a notification stands.
+const FORMAT_VERSION: u32 = 2;
+/// The oldest whose files are read: its notifications hold how they stand, until they change.
+const OLDEST_VERSION: u32 = 1;
 
 impl Ledger {
     /// Opens or makes the ledger in `dir`, rebuilds the places, starts the committer thread.
@@ -96,14 +98,14 @@ fn check_format(store: &Store, dir: &Path) -> Result<(), LedgerError> {
     let open_error = |cause: String| LedgerError::Open { path: dir.into(), cause };
     match store.get_value::<u32>(key::FORMAT).map_err(|error| open_error(error.to_string()))? {
         Found::Value(FORMAT_VERSION) => Ok(()),
-        Found::Value(version) => Err(open_error(format!(
-            "its format is {version}, this relay reads {FORMAT_VERSION}; use the relay that wrote it"
-        ))),
-        Found::Corrupt => Err(LedgerError::OtherKeys { path: dir.into() }),
-        Found::Missing => {
+        Found::Value(OLDEST_VERSION..FORMAT_VERSION) | Found::Missing => {
             let sealed = store.seal(Space::Meta, key::FORMAT, &record::value(&FORMAT_VERSION));
             store.commit([(Space::Meta, key::FORMAT.to_vec(), Some(sealed))].into_iter()).map_err(open_error)
         }
+        Found::Value(version) => Err(open_error(format!(
+            "its format is {version}, this relay reads {OLDEST_VERSION} to {FORMAT_VERSION}; use the relay that wrote it"
+        ))),
+        Found::Corrupt => Err(LedgerError::OtherKeys { path: dir.into() }),
     }
 }
 

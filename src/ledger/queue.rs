@@ -16,7 +16,7 @@ use super::footprint::{FAMILY, Footprint, hold_group};
 use super::key::{self, Key, Space};
 use super::lease::{Inner as Queue, LeaseGuard};
 use super::store::{Direction, Found, Store};
-use super::{Hold, Leased, Ledger, LedgerError, record};
+use super::{Hold, Leased, Ledger, LedgerError};
 
 /// A place in the walk over what is held.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +56,7 @@ impl Ledger {
         }
         let mut leased = Vec::with_capacity(taken.len());
         for (due, id, guard) in taken {
-            let key = key::notification(id);
-            match store.get(Space::Notifications, &key, record::read_notification) {
+            match store.notification(id) {
                 Ok(Found::Value(notification)) => {
                     let stands = Footprint::of(&notification).timed.map(|(due, _)| due);
                     if stands == Some(due) {
@@ -69,11 +68,11 @@ impl Ledger {
                 // Not offered again while this process lives, or it would be tried without end; its place stays on disk.
                 Ok(Found::Corrupt) => guard.stands_at(None),
                 Ok(Found::Missing) => {
-                    store.count_corrupt(Space::Queue, &key, "place without a notification");
+                    store.count_corrupt(Space::Queue, &key::notification(id), "place without a notification");
                     guard.stands_at(None);
                 }
                 Err(error) => {
-                    store.count_corrupt(Space::Notifications, &key, &error.to_string());
+                    store.count_corrupt(Space::Notifications, &key::notification(id), &error.to_string());
                     guard.stands_at(None);
                 }
             }
@@ -85,8 +84,7 @@ impl Ledger {
     pub fn lease(&self, id: NotificationId) -> Result<Option<Leased>, LedgerError> {
         let store = self.0.store()?;
         let Some(guard) = self.0.shared.places.try_lease(id) else { return Ok(None) };
-        let found = store.get(Space::Notifications, &key::notification(id), record::read_notification)?;
-        let Some(notification) = found.value() else { return Ok(None) };
+        let Some(notification) = store.notification(id)?.value() else { return Ok(None) };
         guard.stands_at(Footprint::of(&notification).timed.map(|(due, _)| due));
         Ok(Some(Leased { notification, _guard: guard }))
     }

@@ -15,6 +15,7 @@ use crate::id::{
     Category, Channel, DeliverySeq, EventKey, KeyedHash, NotificationId, OrgId, ProviderId, RuleId, SourceId,
 };
 
+use super::standing::Standing;
 use super::{
     Delivery, EventRecord, FindBy, Notification, OutcomeRecord, Quarantined, SentAs, State, TimelineEntry, key,
 };
@@ -111,7 +112,17 @@ pub(super) fn read_quarantined(seq: DeliverySeq, plain: &[u8]) -> Result<Quarant
 /// The search keys of an event, kept with it so that retention can take them out again.
 pub(super) type Searches = Vec<(FindBy, KeyedHash)>;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
+struct NewEvent<'a> {
+    source: &'a SourceId,
+    received_at: Time,
+    find: Vec<(u8, KeyedHash)>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    lines: &'a [TimelineEntry],
+}
+
+/// What most readers ask for: the first lines are passed over.
+#[derive(Deserialize)]
 struct EventHeader {
     source: SourceId,
     received_at: Time,
@@ -119,11 +130,19 @@ struct EventHeader {
     find: Vec<(u8, KeyedHash)>,
 }
 
-pub(super) fn event(record: &EventRecord, find: &Searches) -> Plain {
-    let header = EventHeader {
-        source: record.source.clone(),
+#[derive(Deserialize)]
+struct FirstLines {
+    #[serde(default)]
+    lines: Vec<TimelineEntry>,
+}
+
+/// An event, its search keys, and the lines of its timeline that were written with it.
+pub(super) fn event(record: &EventRecord, find: &Searches, lines: &[TimelineEntry]) -> Plain {
+    let header = NewEvent {
+        source: &record.source,
         received_at: record.received_at,
         find: find.iter().map(|(by, hash)| (key::find_code(*by), *hash)).collect(),
+        lines,
     };
     frame(&header, &Zeroizing::new(record.event.to_record()))
 }
@@ -133,6 +152,11 @@ pub(super) fn read_event(plain: &[u8]) -> Result<(EventRecord, Searches), Unread
     let event = Event::from_record(body).map_err(|_| Unreadable::Event)?;
     let find = header.find.into_iter().filter_map(|(code, hash)| Some((key::find_by(code)?, hash))).collect();
     Ok((EventRecord { event, source: header.source, received_at: header.received_at }, find))
+}
+
+/// The first lines of an event's timeline.
+pub(super) fn read_first_lines(plain: &[u8]) -> Result<Vec<TimelineEntry>, Unreadable> {
+    Ok(unframe::<FirstLines>(plain)?.0.lines)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -234,7 +258,14 @@ pub(super) fn read_notification(plain: &[u8]) -> Result<Notification, Unreadable
     })
 }
 
-/// The lines that one batch adds to an event's timeline.
+pub(super) fn standing(standing: &Standing) -> Plain {
+    frame(standing, &[])
+}
+pub(super) fn read_standing(plain: &[u8]) -> Result<Standing, Unreadable> {
+    Ok(unframe(plain)?.0)
+}
+
+/// The lines that one batch adds to the timeline of an event that is stored already.
 pub(super) fn timeline(entries: &[TimelineEntry]) -> Plain {
     match entries {
         [entry] => frame(entry, &[]),

@@ -196,9 +196,8 @@ impl Inner {
         for id in ids {
             let Some(guard) = self.shared.places.try_lease(id) else { return Ok(false) };
             guards.push(guard);
-            let key = key::notification(id);
             // One that cannot be read can never be sent: it goes with its event.
-            if let Found::Value(n) = store.get(Space::Notifications, &key, record::read_notification)? {
+            if let Found::Value(n) = store.notification(id)? {
                 if Footprint::of(&n).is_open() {
                     return Ok(false);
                 }
@@ -212,7 +211,8 @@ impl Inner {
             if store.contains(Space::Index, &key::dead(id))? {
                 own.insert((Space::Index, key::dead(id)));
             }
-            own.insert((Space::Notifications, key));
+            own.insert((Space::Notifications, key::notification(id)));
+            own.insert((Space::Notifications, key::standing(id)));
         }
         let record = key::event(event);
         if let Found::Value((_, searches)) = store.get(Space::Events, &record, record::read_event)? {

@@ -21,6 +21,7 @@ mod journal;
 mod model;
 mod outcomes;
 mod queue;
+mod standing;
 
 /// A made-up person, never to be seen on disk.
 const CANARY: &str = "canary-7f3a";

@@ -99,6 +99,26 @@ async fn a_timeline_keeps_its_order_over_a_restart_and_a_clock_that_went_back() 
 }
 
 #[tokio::test]
+async fn the_first_lines_of_a_timeline_are_in_the_record_of_the_event_they_came_with() {
+    let house = House::new();
+    let ledger = house.open();
+    let line = |n: u8| entry(n.into(), Happening::Transient { code: n.to_string() });
+    // The event that comes again stays as it is; what is said of it does not get lost.
+    for lines in [[1, 2], [3, 4]] {
+        let mut changes = Changes::new();
+        changes.add_timeline(event_key(1), line(lines[0]));
+        changes.add_event(event(1, 10), vec![]);
+        changes.add_timeline(event_key(1), line(lines[1]));
+        ledger.commit(changes).await.unwrap();
+    }
+    let store = ledger.0.store().unwrap();
+    let first = store.get(key::Space::Events, &key::event(event_key(1)), record::read_first_lines).unwrap();
+    assert_eq!(first.value().unwrap(), [line(1), line(2)]);
+    assert_eq!(ledger.timeline(event_key(1)).unwrap(), [1, 2, 3, 4].map(line));
+    assert_eq!(ledger.look(event_key(1)).unwrap().unwrap().timeline, [1, 2, 3, 4].map(line));
+}
+
+#[tokio::test]
 async fn nothing_of_an_event_is_readable_on_disk() {
     let house = House::new();
     let ledger = house.open();
@@ -160,6 +180,8 @@ async fn old_events_go_with_all_that_hangs_on_them_but_never_while_something_wai
         let mut changes = Changes::new();
         changes.add_event(event(n, n.into()), vec![(FindBy::BillNumber, bill)]);
         changes.add_notification(notification(n, state));
+        ledger.commit(changes).await.unwrap();
+        let mut changes = Changes::new();
         changes.add_timeline(event_key(n), entry(1, Happening::Woken));
         ledger.commit(changes).await.unwrap();
     }

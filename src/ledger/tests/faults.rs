@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering;
 use super::key::Space;
 use super::*;
 
-fn corrupt(house: &House, space: &'static str) -> u64 {
+pub(super) fn corrupt(house: &House, space: &'static str) -> u64 {
     house.metrics.corrupt_records.get_or_create(&crate::telemetry::Reason { reason: space }).get()
 }
 
 /// Flips one bit in the middle of a stored value.
-fn damage(ledger: &Ledger, space: Space, key: &[u8]) {
+pub(super) fn damage(ledger: &Ledger, space: Space, key: &[u8]) {
     let store = ledger.0.store().unwrap();
     let mut value = store.get_raw(space, key).unwrap();
     let middle = value.len() / 2;
