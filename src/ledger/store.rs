@@ -51,6 +51,9 @@ impl<T> Found<T> {
 /// How often an opening tries again while a process is just ending, or a child of one has not yet let go of the lock it
 /// inherited. fjall itself waits 200 ms in each try: longer patience would look like a command that hangs.
 const LOCK_RETRIES: u32 = 2;
+/// Bytes of full journals from which on fjall writes also those tables that fill slowly, so that the oldest can go. The next opening reads
+/// what is left, up to twice this and the journal that was being written.
+const JOURNALS: u64 = 64 << 20;
 /// What fjall 3 locks.
 const LOCK_FILE: &str = "lock";
 /// Where fjall 3 keeps a directory for each keyspace.
@@ -77,6 +80,7 @@ impl Store {
                 .cache_size(options.cache_bytes)
                 // With two, one spins while the other compacts.
                 .worker_threads(1)
+                .max_journaling_size(JOURNALS)
                 .manual_journal_persist(true)
                 .journal_compression(CompressionType::None)
                 .open();

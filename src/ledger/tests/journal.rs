@@ -106,6 +106,31 @@ async fn a_cursor_beyond_the_head_does_not_swallow_what_comes() {
 }
 
 #[tokio::test]
+async fn what_the_next_opening_reads_is_bounded_also_for_tables_that_never_fill() {
+    let house = House::new();
+    let ledger = house.open();
+    let journals = || {
+        let files = std::fs::read_dir(house.path()).unwrap().map(|file| file.unwrap());
+        let journals = files.filter(|file| file.path().extension().is_some_and(|ending| ending == "jnl"));
+        journals.map(|file| file.metadata().unwrap().len()).sum::<u64>() >> 20
+    };
+    // One value of a table that would take weeks to fill.
+    let mut changes = Changes::new();
+    changes.set_state("modes", json!(1));
+    ledger.commit(changes).await.unwrap();
+    let mut most = 0;
+    for n in 1..=40 {
+        let body = delivery(&"x".repeat(8 << 20));
+        let seq = ledger.append(body).await.unwrap();
+        let mut changes = Changes::new();
+        changes.advance(DeliverySeq(n), seq);
+        ledger.commit(changes).await.unwrap();
+        most = most.max(journals());
+    }
+    assert!(most <= 4 * 64, "{most} MiB of journals");
+}
+
+#[tokio::test]
 async fn quarantine_keeps_a_delivery_until_it_is_released() {
     let house = House::new();
     let ledger = house.open();
