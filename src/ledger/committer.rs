@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -25,6 +26,8 @@ use super::{Delivery, LedgerError, OutcomePlace, OutcomeRecord, SetBack, record}
 pub(super) const WAITING_COMMANDS: usize = 1024;
 /// Most commands in one batch.
 const BATCH_COMMANDS: usize = 512;
+/// Bytes after which it looks whether a table is full: less than is left in it then (see `Store::is_full`).
+const LOOK_BYTES: usize = 256 << 10;
 /// Bytes beyond which a batch takes no further command.
 const BATCH_BYTES: usize = 8 << 20;
 
@@ -75,6 +78,10 @@ struct Batch {
 
 pub(super) struct Committer {
     store: Store,
+    /// Tells that a table is full.
+    full: SyncSender<()>,
+    /// Bytes committed since it last looked.
+    unlooked: usize,
     shared: Arc<Shared>,
     commands: mpsc::Receiver<Command>,
     head: DeliverySeq,
@@ -87,14 +94,14 @@ pub(super) struct Committer {
 
 impl Committer {
     pub(super) fn new(
-        store: Store,
+        (store, full): (Store, SyncSender<()>),
         shared: Arc<Shared>,
         commands: mpsc::Receiver<Command>,
         timeline_number: u64,
         (newest, set_backs): (Time, Vec<SetBack>),
     ) -> Self {
         let (head, logged) = (*shared.head.borrow(), *shared.logged.borrow());
-        Self { store, shared, commands, head, logged, newest, set_backs, timeline_number }
+        Self { store, full, unlooked: 0, shared, commands, head, logged, newest, set_backs, timeline_number }
     }
 
     /// Runs until every sender is gone or the ledger closes and nothing waits any more.
@@ -205,13 +212,27 @@ impl Committer {
         };
         pulse.end();
         match done {
-            Ok(()) => self.landed(batch),
+            Ok(()) => {
+                self.unlooked += batch.bytes;
+                if self.unlooked >= LOOK_BYTES {
+                    self.unlooked = 0;
+                    self.tell_if_full();
+                }
+                self.landed(batch);
+            }
             Err(cause) => {
                 pulse.poison(&cause);
                 let error = LedgerError::Poisoned { cause };
                 batch.appends.into_iter().for_each(|(_, reply)| _ = reply.send(Err(error.clone())));
                 batch.replies.into_iter().for_each(|reply| _ = reply.send(Err(error.clone())));
             }
+        }
+    }
+
+    fn tell_if_full(&self) {
+        // It was told already, if there is no room.
+        if self.store.is_full() && matches!(self.full.try_send(()), Err(TrySendError::Disconnected(()))) {
+            self.shared.pulse.poison("the thread that hands full tables over has ended");
         }
     }
 

@@ -169,22 +169,17 @@ impl Ledger {
         let store = self.0.store()?;
         let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(key::notification(id)));
         let (mut found, mut last, mut looks, mut more) = (Vec::new(), after, 0, false);
-        let mut failed = None;
-        store.keys(Space::Notifications, (start, Bound::Unbounded), Direction::Up, |key| {
-            let Some(id) = key::read_notification(key) else { return true };
+        store.notifications(start, |id, notification| {
             more = found.len() >= max || looks >= LIST_LOOKS;
             if more {
                 return false;
             }
             looks += 1;
             last = Some(id);
-            match store.notification(id) {
-                Ok(notification) => found.extend(notification.value().filter(|notification| wanted(notification))),
-                Err(error) => failed = Some(error),
-            }
-            failed.is_none()
+            found.extend(notification.filter(|notification| wanted(notification)));
+            true
         })?;
-        failed.map_or(Ok((found, last.filter(|_| more))), Err)
+        Ok((found, last.filter(|_| more)))
     }
 
     /// Quarantined deliveries after `after`, oldest first.

@@ -100,7 +100,13 @@ fn sealed(plain: &[u8], choices: &mut Choices<'_>) {
 }
 
 fn taken_apart(bytes: &[u8]) {
-    let _ = (key::read_seq(bytes), key::read_id(bytes), key::read_event(bytes), key::read_waits(bytes));
+    let _ = (
+        key::read_seq(bytes),
+        key::read_id(bytes),
+        key::read_event(bytes),
+        key::read_waits(bytes),
+        key::read_notification(bytes),
+    );
     if let Some((due, id, code)) = key::read_timed(bytes)
         && let Some(reason) = key::reason_of(code)
     {

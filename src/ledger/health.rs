@@ -129,7 +129,7 @@ impl Pulse {
     /// Body of the watcher thread: looks a few times per `stuck_after` until the committer ends.
     pub(super) fn keep_watch(&self, store: Store) {
         let nap = (self.stuck_after / 4).clamp(Duration::from_millis(5), Duration::from_secs(1));
-        // What was found in the journal stays in memory until the next write: that is no fault of the engine's.
+        // What was found in the journal is in memory at first: that is no fault of the engine's.
         let mut swelling = Swelling::above(Store::most_unwritten_bytes() + store.unwritten_bytes(), self.stuck_after);
         while !self.wait(nap) {
             self.look();

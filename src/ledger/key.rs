@@ -377,7 +377,7 @@ mod tests {
         #[test]
         fn taking_any_bytes_apart_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             let _ = (read_seq(&bytes), read_id(&bytes), read_event(&bytes), read_timed(&bytes));
-            let _ = (read_waits(&bytes), read_received(&bytes), read_late(&bytes), read_outcome(&bytes));
+            let _ = (read_waits(&bytes), read_received(&bytes), read_late(&bytes), read_outcome(&bytes), read_notification(&bytes));
         }
     }
 

@@ -9,7 +9,7 @@ use fjall::{Readable, Snapshot};
 use super::key::{self, Key, Space};
 use super::record::{self, Unreadable};
 use super::store::{Found, Store, read_error};
-use super::{EventRecord, Ledger, LedgerError, Notification, TimelineEntry, standing, timeline};
+use super::{EventRecord, Ledger, LedgerError, Notification, TimelineEntry, timeline};
 use crate::id::EventKey;
 
 /// Everything there is about an event.
@@ -35,9 +35,7 @@ impl Ledger {
         };
         let mut notifications = Vec::new();
         for id in moment.keys(Space::Index, key::of_event_prefix(key))?.iter().filter_map(|found| key::read_id(found)) {
-            let planned = moment.get(Space::Notifications, &key::notification(id), record::read_notification)?;
-            let standing = moment.get(Space::Notifications, &key::standing(id), record::read_standing)?;
-            notifications.extend(standing::stands(planned, standing).value());
+            notifications.extend(store.notification_at(&moment.snapshot, id)?.value());
         }
         let mut lines =
             moment.get(Space::Events, &key::event(key), record::read_first_lines)?.value().unwrap_or_default();
@@ -58,8 +56,7 @@ impl Moment<'_> {
         key: &[u8],
         read: impl FnOnce(&[u8]) -> Result<T, Unreadable>,
     ) -> Result<Found<T>, LedgerError> {
-        let sealed = self.snapshot.get(self.store.space(space), key).map_err(read_error)?;
-        Ok(self.store.opened(space, key, sealed.as_deref(), read))
+        self.store.get_at(&self.snapshot, space, key, read)
     }
 
     fn keys(&self, space: Space, prefix: Key) -> Result<Vec<Key>, LedgerError> {

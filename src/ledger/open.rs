@@ -60,8 +60,12 @@ impl Ledger {
             hooks: Default::default(),
         });
         let (commands, receiver) = mpsc::channel(WAITING_COMMANDS);
+        // One word of it is enough, however often it is said.
+        let (full, filled) = std::sync::mpsc::sync_channel(1);
+        // What was found in the journal is in memory, however much it is.
+        let _ = full.try_send(());
         let committer = Committer::new(
-            store.clone(),
+            (store.clone(), full),
             shared.clone(),
             receiver,
             timeline_number,
@@ -85,11 +89,22 @@ impl Ledger {
             std::thread::Builder::new().name(name.into()).spawn(body).map_err(|error| open_error(error.to_string()))
         };
         let committer = spawn("ledger-commit", Box::new(move || committer.run()))?;
+        let (rotated, pulse) = (store.clone(), shared.pulse.clone());
+        let rotator = spawn("ledger-rotate", Box::new(move || rotate(&rotated, &filled, &pulse)))?;
         let watcher = spawn("ledger-watch", Box::new(move || shared.pulse.keep_watch(store)))?;
         if let Ok(mut threads) = ledger.0.threads.lock() {
-            threads.extend([committer, watcher]);
+            threads.extend([committer, rotator, watcher]);
         }
         Ok(ledger)
+    }
+}
+
+/// Hands full tables over to be written, until the committer has ended.
+fn rotate(store: &Store, filled: &std::sync::mpsc::Receiver<()>, pulse: &Pulse) {
+    while filled.recv().is_ok() {
+        if let Err(cause) = store.rotate_full() {
+            pulse.poison(&cause);
+        }
     }
 }
 

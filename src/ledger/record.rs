@@ -1,7 +1,7 @@
 //! Stored formats: one version byte, the length of a JSON header, the header, then a raw body where there is one.
 //!
 //! Promises: self-describing (unknown fields are ignored, new ones have defaults), so that an older and a newer relay
-//! read each other's files; any bytes give a value or [`Unreadable`], never a panic; plain bytes are wiped on drop.
+//! of one format read each other's files; any bytes give a value or [`Unreadable`], never a panic; plain bytes are wiped on drop.
 //! Never: an unsealed value on its way to disk (the store seals what this makes).
 
 use bytes::Bytes;

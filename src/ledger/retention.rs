@@ -197,10 +197,10 @@ impl Inner {
             let Some(guard) = self.shared.places.try_lease(id) else { return Ok(false) };
             guards.push(guard);
             // One that cannot be read can never be sent: it goes with its event.
-            if let Found::Value(n) = store.notification(id)? {
-                if Footprint::of(&n).is_open() {
-                    return Ok(false);
-                }
+            if store.notification(id)?.value().is_some_and(|n| Footprint::of(&n).is_open()) {
+                return Ok(false);
+            }
+            if let Found::Value(n) = store.planned(id)? {
                 for alias in &n.subject.aliases {
                     let search = key::find(FindBy::Subject, alias.hash, n.planned_at, event);
                     if store.contains(Space::Index, &search)? {

@@ -4,11 +4,14 @@
 //! planned; one whose standing cannot be read cannot be read at all, or what was sent would count as waiting.
 //! Never: anything of the plan: whom, which event, which rule, until when.
 
+use std::ops::Bound;
+
+use fjall::Snapshot;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Channel, NotificationId, ProviderId};
 
-use super::key::{self, Space};
+use super::key::{self, Key, Space};
 use super::store::{Found, Store};
 use super::{LedgerError, Notification, SentAs, State, record};
 
@@ -67,20 +70,69 @@ impl Standing {
     }
 }
 
-/// A notification from its two records.
-pub(super) fn stands(planned: Found<Notification>, standing: Found<Standing>) -> Found<Notification> {
-    match (planned, standing) {
-        (Found::Value(planned), Found::Value(standing)) => Found::Value(standing.apply(planned)),
-        (Found::Value(_), Found::Corrupt) => Found::Corrupt,
-        (planned, _) => planned,
-    }
+/// One of the two records of a notification.
+enum Row {
+    Planned(Box<Notification>),
+    Standing(Standing),
 }
 
 impl Store {
-    /// Reads one notification. The plan first: it does not change, so what lands in between is seen.
+    /// Reads one notification, its two records as they were at one moment.
     pub(super) fn notification(&self, id: NotificationId) -> Result<Found<Notification>, LedgerError> {
-        let planned = self.get(Space::Notifications, &key::notification(id), record::read_notification)?;
-        let standing = self.get(Space::Notifications, &key::standing(id), record::read_standing)?;
-        Ok(stands(planned, standing))
+        self.notification_at(&self.snapshot(), id)
+    }
+
+    /// The same, at a moment of the caller's.
+    pub(super) fn notification_at(
+        &self,
+        moment: &Snapshot,
+        id: NotificationId,
+    ) -> Result<Found<Notification>, LedgerError> {
+        let planned = self.get_at(moment, Space::Notifications, &key::notification(id), record::read_notification)?;
+        let standing = self.get_at(moment, Space::Notifications, &key::standing(id), record::read_standing)?;
+        Ok(match (planned, standing) {
+            (Found::Value(planned), Found::Value(standing)) => Found::Value(standing.apply(planned)),
+            (Found::Value(_), Found::Corrupt) => Found::Corrupt,
+            (planned, _) => planned,
+        })
+    }
+
+    /// What was planned of it, however it stands.
+    pub(super) fn planned(&self, id: NotificationId) -> Result<Found<Notification>, LedgerError> {
+        self.get(Space::Notifications, &key::notification(id), record::read_notification)
+    }
+
+    /// Walks notifications in the order of their ids until `each` says stop (`false`); unreadable ones come as `None`.
+    pub(super) fn notifications(
+        &self,
+        from: Bound<Key>,
+        mut each: impl FnMut(NotificationId, Option<Notification>) -> bool,
+    ) -> Result<(), LedgerError> {
+        let read = |key: &[u8], plain: &[u8]| match key::read_notification(key) {
+            Some(_) => record::read_notification(plain).map(|planned| Row::Planned(Box::new(planned))),
+            None => record::read_standing(plain).map(Row::Standing),
+        };
+        // Told once what stands behind it has been seen.
+        let mut planned: Option<(NotificationId, Option<Notification>)> = None;
+        let mut goes_on = true;
+        self.records(Space::Notifications, (from, Bound::Unbounded), read, |key, row| {
+            match (key::read_notification(key), row) {
+                (Some(id), row) => {
+                    let next = (id, if let Some(Row::Planned(planned)) = row { Some(*planned) } else { None });
+                    goes_on = planned.replace(next).is_none_or(|(id, before)| each(id, before));
+                }
+                (None, row) => {
+                    let standing = if let Some(Row::Standing(standing)) = row { Some(standing) } else { None };
+                    if let Some((_, planned)) = planned.as_mut().filter(|(id, _)| key == key::standing(*id)) {
+                        *planned = planned.take().zip(standing).map(|(planned, standing)| standing.apply(planned));
+                    }
+                }
+            }
+            goes_on
+        })?;
+        if let Some((id, last)) = planned.filter(|_| goes_on) {
+            each(id, last);
+        }
+        Ok(())
     }
 }

@@ -9,7 +9,9 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use fjall::config::CompressionPolicy;
-use fjall::{AbstractTree, CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Snapshot};
+use fjall::{
+    AbstractTree, CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot,
+};
 use serde::de::DeserializeOwned;
 
 use crate::seal::Sealer;
@@ -51,9 +53,9 @@ impl<T> Found<T> {
 /// How often an opening tries again while a process is just ending, or a child of one has not yet let go of the lock it
 /// inherited. fjall itself waits 200 ms in each try: longer patience would look like a command that hangs.
 const LOCK_RETRIES: u32 = 2;
-/// Bytes of full journals from which on fjall writes also those tables that fill slowly, so that the oldest can go. The next opening reads
-/// what is left, up to twice this and the journal that was being written.
-const JOURNALS: u64 = 64 << 20;
+/// Bytes of full journals (64 MiB each) from which on fjall writes also those tables that fill slowly, so that the oldest can go. The next
+/// opening reads what is left, and the journal that was being written.
+const JOURNALS: u64 = 128 << 20;
 /// What fjall 3 locks.
 const LOCK_FILE: &str = "lock";
 /// Where fjall 3 keeps a directory for each keyspace.
@@ -103,8 +105,7 @@ impl Store {
             .map(|space| {
                 let create = || {
                     KeyspaceCreateOptions::default()
-                        // Beyond what `rotate_full` leaves: see there.
-                        .max_memtable_size(space.memtable_bytes() * 2)
+                        .max_memtable_size(space.memtable_bytes())
                         // What is sealed or hashed has nothing left to compress.
                         .data_block_compression_policy(CompressionPolicy::disabled())
                 };
@@ -120,10 +121,7 @@ impl Store {
         }
         let landmark = dir.join(LOCK_FILE);
         let identity = identity(&landmark).map_err(io_error)?;
-        let store = Self { db, spaces, landmark: (landmark, identity), sealer, metrics };
-        // What was found in the journal is in memory, however much it is.
-        store.rotate_full().map_err(open_error)?;
-        Ok(store)
+        Ok(Self { db, spaces, landmark: (landmark, identity), sealer, metrics })
     }
 
     pub(super) fn space(&self, space: Space) -> &Keyspace {
@@ -147,6 +145,18 @@ impl Store {
         read: impl FnOnce(&[u8]) -> Result<T, Unreadable>,
     ) -> Result<Found<T>, LedgerError> {
         let sealed = self.space(space).get(key).map_err(read_error)?;
+        Ok(self.opened(space, key, sealed.as_deref(), read))
+    }
+
+    /// Reads one record as it was at a moment.
+    pub(super) fn get_at<T>(
+        &self,
+        moment: &Snapshot,
+        space: Space,
+        key: &[u8],
+        read: impl FnOnce(&[u8]) -> Result<T, Unreadable>,
+    ) -> Result<Found<T>, LedgerError> {
+        let sealed = moment.get(self.space(space), key).map_err(read_error)?;
         Ok(self.opened(space, key, sealed.as_deref(), read))
     }
 
@@ -243,7 +253,6 @@ impl Store {
             }
         }
         batch.commit().map_err(|error| describe(&error))?;
-        self.rotate_full().map_err(|error| describe(&error))?;
         // A file without a name takes writes and syncs like any other, and is gone with the process.
         match identity(&self.landmark.0) {
             Ok(found) if found == self.landmark.1 => Ok(()),
@@ -251,15 +260,22 @@ impl Store {
         }
     }
 
+    /// Whether a table is full, and wants [`Store::rotate_full`].
+    pub(super) fn is_full(&self) -> bool {
+        Space::ALL.into_iter().any(|space| self.has_filled(space))
+    }
+
+    fn has_filled(&self, space: Space) -> bool {
+        self.space(space).tree.active_memtable().size() >= space.memtable_bytes() / 8 * 7
+    }
+
     /// Hands full tables over to be written. fjall does so by itself, but asks its worker for it with every commit until it is done:
     /// requests that fill its queue while the worker compacts, and then the first that is carried out waits for room in that same queue,
-    /// for ever. Handed over here, before fjall would ask, nothing but the work itself is queued.
-    fn rotate_full(&self) -> Result<(), fjall::Error> {
-        for space in Space::ALL {
-            let keyspace = self.space(space);
-            if keyspace.tree.active_memtable().size() >= space.memtable_bytes() {
-                keyspace.rotate_memtable()?;
-            }
+    /// for ever. Handed over here, before fjall would ask, nothing but the work itself is queued. May wait for files that are removed:
+    /// not on the committer's thread.
+    pub(super) fn rotate_full(&self) -> Result<(), String> {
+        for space in Space::ALL.into_iter().filter(|space| self.has_filled(*space)) {
+            self.space(space).rotate_memtable().map_err(|error| describe(&error))?;
         }
         Ok(())
     }

@@ -50,12 +50,17 @@ async fn an_update_writes_how_it_stands_and_leaves_the_plan() {
             [id(1), id(2), id(3)],
             "a standing is no notification"
         );
+        let (page, more) = ledger.notifications(Some(id(1)), 1, &|_| true).unwrap();
+        assert_eq!(page.iter().map(|n| n.id).collect::<Vec<_>>(), [id(2)]);
+        let (rest, end) = ledger.notifications(more, 1, &|_| true).unwrap();
+        assert_eq!((rest.iter().map(|n| n.id).collect::<Vec<_>>(), more, end), (vec![id(3)], Some(id(2)), None));
         let reads = [
             ledger.notification(id(2)).unwrap().unwrap(),
             ledger.notifications_of(event_key(2)).unwrap().remove(0),
             ledger.look(event_key(2)).unwrap().unwrap().notifications.remove(0),
             ledger.lease(id(2)).unwrap().unwrap().notification.clone(),
             all[1].clone(),
+            page[0].clone(),
         ];
         reads.iter().for_each(|read| assert!(plain(read) == plain(&new)));
         assert_eq!(ledger.open_attempts().unwrap(), [id(2)]);
