@@ -68,6 +68,15 @@ pub(super) async fn demo(once: bool, port: Option<u16>) -> anyhow::Result<()> {
 
 /// `bench`
 pub(super) async fn bench(given: &Bench) -> anyhow::Result<Said> {
+    let stop = on_signal()?;
+    tokio::select! {
+        // Its relay and its catchers end with what is dropped here, and so do their files.
+        () = stop.cancelled() => bail!("interrupted"),
+        said = measure(given) => said,
+    }
+}
+
+async fn measure(given: &Bench) -> anyhow::Result<Said> {
     if let Some(events) = given.flood {
         let Bench { brake, contacts, clients, .. } = *given;
         let report = bench::flood(bench::FloodPlan { events, brake, contacts, clients }, print::err).await?;

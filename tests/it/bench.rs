@@ -1,7 +1,11 @@
 //! The bench itself, small: it must run to its end, measure what it says, and leave nothing behind.
 
+use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// Runs a bench with these words; what it reported. It must leave nothing behind.
@@ -42,6 +46,41 @@ fn the_bench_runs_measures_and_cleans_up() {
     ] {
         assert!(report.pointer(figure).and_then(Value::as_f64).is_some_and(|f| f > 0.0), "{figure}: {report}");
     }
+}
+
+/// How many processes have this place in their command line.
+fn processes_at(place: &Path) -> usize {
+    let place = place.to_str().expect("a plain path");
+    let running = std::fs::read_dir("/proc").expect("Linux").flatten();
+    let lines = running.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    lines.filter(|line| String::from_utf8_lossy(line).contains(place)).count()
+}
+
+#[test]
+fn an_interrupted_bench_takes_its_relay_and_its_files_with_it() {
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_sealpost"))
+        .env_clear()
+        .env("TMPDIR", scratch.path())
+        .args(["bench", "--contacts", "50", "--messages", "60", "--seconds", "2"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut told = BufReader::new(bench.stderr.take().expect("piped")).lines().map(|line| line.expect("text"));
+    assert!(told.any(|line| line.starts_with("acknowledgements")), "its relay runs, and more phases follow");
+    assert_eq!(processes_at(scratch.path()), 1, "the relay");
+    kill_process(Pid::from_child(&bench), Signal::TERM).expect("it runs");
+    assert!(told.any(|line| line.contains("interrupted")), "it says why it ended");
+    assert!(!bench.wait().expect("its end").success());
+    // Killed before the bench ended; the kernel takes a moment to clear it away.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while processes_at(scratch.path()) > 0 {
+        assert!(Instant::now() < deadline, "its relay goes on");
+        std::thread::yield_now();
+    }
+    assert_eq!(std::fs::read_dir(scratch.path()).expect("the directory can be read").count(), 0);
 }
 
 #[test]
