@@ -242,6 +242,12 @@ impl Inner {
             }
             if thread.is_finished() {
                 let _ = thread.join();
+            } else {
+                let name = thread.thread().name();
+                tracing::error!(
+                    name,
+                    "a thread of the ledger was left behind; the directory stays locked until it ends"
+                );
             }
         }
         // Last: with this handle goes the directory's lock.

@@ -1,12 +1,12 @@
 //! The processes of a bench, seen from outside.
 //!
-//! Promises: a process ends with the bench, however the bench ends: its standard input closes, and it is killed when dropped;
-//! time and memory are what the kernel says, not what the process says of itself.
+//! Promises: a process ends with the bench: a part whose standard input closes, and all when they are dropped, before their files are
+//! (a relay outlives only a bench that is killed with -9); time and memory are what the kernel says, not what the process says of itself.
 //! Never: a process that is not ours.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail, ensure};
 use serde_json::Value;
@@ -37,6 +37,17 @@ pub(super) struct Spent {
     pub(super) resident: u64,
     /// The most it ever was, bytes.
     pub(super) peak: u64,
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // Not only told to end: what still writes would leave files behind.
+        let _ = self.process.start_kill();
+        let deadline = Instant::now() + PATIENCE;
+        while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 impl Child {
@@ -129,6 +140,8 @@ impl Child {
 pub(super) fn this_binary() -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe().context("the path of this binary")?);
     command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+    // What a terminal tells the bench, the bench tells them.
+    command.process_group(0);
     Ok(command)
 }
 

@@ -26,8 +26,10 @@ use super::{Delivery, LedgerError, OutcomePlace, OutcomeRecord, SetBack, record}
 pub(super) const WAITING_COMMANDS: usize = 1024;
 /// Most commands in one batch.
 const BATCH_COMMANDS: usize = 512;
-/// Bytes after which it looks whether a table is full: less than is left in it then (see `Store::is_full`).
+/// Bytes after which it has somebody look whether a table is full: less than is left in one that is (see `Store::rotate_full`).
 const LOOK_BYTES: usize = 256 << 10;
+/// What a table in memory counts for an entry besides its key and value.
+const ENTRY_BYTES: usize = 64;
 /// Bytes beyond which a batch takes no further command.
 const BATCH_BYTES: usize = 8 << 20;
 
@@ -78,9 +80,9 @@ struct Batch {
 
 pub(super) struct Committer {
     store: Store,
-    /// Tells that a table is full.
+    /// Tells that a table may be full.
     full: SyncSender<()>,
-    /// Bytes committed since it last looked.
+    /// Bytes committed since it last told.
     unlooked: usize,
     shared: Arc<Shared>,
     commands: mpsc::Receiver<Command>,
@@ -200,6 +202,7 @@ impl Committer {
             batch.ops.insert((Space::Meta, key::TIMELINE_NUMBER.to_vec()), Some(sealed));
         }
         let ops = std::mem::take(&mut batch.ops);
+        let written = batch.bytes + ops.len() * ENTRY_BYTES;
         let pulse = &self.shared.pulse;
         if !batch.appends.is_empty() {
             failpoint::at(Point::JournalBeforeWrite);
@@ -213,12 +216,12 @@ impl Committer {
         pulse.end();
         match done {
             Ok(()) => {
-                self.unlooked += batch.bytes;
+                self.unlooked += written;
+                self.landed(batch);
                 if self.unlooked >= LOOK_BYTES {
                     self.unlooked = 0;
-                    self.tell_if_full();
+                    self.tell_of_full_tables();
                 }
-                self.landed(batch);
             }
             Err(cause) => {
                 pulse.poison(&cause);
@@ -229,9 +232,9 @@ impl Committer {
         }
     }
 
-    fn tell_if_full(&self) {
+    fn tell_of_full_tables(&self) {
         // It was told already, if there is no room.
-        if self.store.is_full() && matches!(self.full.try_send(()), Err(TrySendError::Disconnected(()))) {
+        if matches!(self.full.try_send(()), Err(TrySendError::Disconnected(()))) {
             self.shared.pulse.poison("the thread that hands full tables over has ended");
         }
     }

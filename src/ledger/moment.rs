@@ -1,6 +1,6 @@
 //! Reads of one moment: what several tables said at the same time.
 //!
-//! Promises: a batch that is written meanwhile is seen whole or not at all. The plain reads of [`super::find`] look at each table when
+//! Promises: a batch that is written meanwhile is seen whole or not at all, unless the engine notes a new table in that same instant. The plain reads of [`super::find`] look at each table when
 //! they come to it, and may see an event whose notifications are not there yet.
 //! Never: held for long (the store keeps old versions for it).
 

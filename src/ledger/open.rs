@@ -99,9 +99,9 @@ impl Ledger {
     }
 }
 
-/// Hands full tables over to be written, until the committer has ended.
+/// Hands full tables over to be written, until the ledger closes.
 fn rotate(store: &Store, filled: &std::sync::mpsc::Receiver<()>, pulse: &Pulse) {
-    while filled.recv().is_ok() {
+    while filled.recv().is_ok() && !pulse.is_closing() {
         if let Err(cause) = store.rotate_full() {
             pulse.poison(&cause);
         }

@@ -70,6 +70,14 @@ impl Standing {
     }
 }
 
+fn stands(planned: Found<Notification>, standing: Found<Standing>) -> Found<Notification> {
+    match (planned, standing) {
+        (Found::Value(planned), Found::Value(standing)) => Found::Value(standing.apply(planned)),
+        (Found::Value(_), Found::Corrupt) => Found::Corrupt,
+        (planned, _) => planned,
+    }
+}
+
 /// One of the two records of a notification.
 enum Row {
     Planned(Box<Notification>),
@@ -77,9 +85,11 @@ enum Row {
 }
 
 impl Store {
-    /// Reads one notification, its two records as they were at one moment.
+    /// Reads one notification. How it stands comes first: one that retention removes in between is gone then, not as it was planned. And not
+    /// at a moment of the engine's, which comes only after the queue shows a new one.
     pub(super) fn notification(&self, id: NotificationId) -> Result<Found<Notification>, LedgerError> {
-        self.notification_at(&self.snapshot(), id)
+        let standing = self.get(Space::Notifications, &key::standing(id), record::read_standing)?;
+        Ok(stands(self.planned(id)?, standing))
     }
 
     /// The same, at a moment of the caller's.
@@ -88,13 +98,9 @@ impl Store {
         moment: &Snapshot,
         id: NotificationId,
     ) -> Result<Found<Notification>, LedgerError> {
-        let planned = self.get_at(moment, Space::Notifications, &key::notification(id), record::read_notification)?;
         let standing = self.get_at(moment, Space::Notifications, &key::standing(id), record::read_standing)?;
-        Ok(match (planned, standing) {
-            (Found::Value(planned), Found::Value(standing)) => Found::Value(standing.apply(planned)),
-            (Found::Value(_), Found::Corrupt) => Found::Corrupt,
-            (planned, _) => planned,
-        })
+        let planned = self.get_at(moment, Space::Notifications, &key::notification(id), record::read_notification)?;
+        Ok(stands(planned, standing))
     }
 
     /// What was planned of it, however it stands.

@@ -260,22 +260,16 @@ impl Store {
         }
     }
 
-    /// Whether a table is full, and wants [`Store::rotate_full`].
-    pub(super) fn is_full(&self) -> bool {
-        Space::ALL.into_iter().any(|space| self.has_filled(space))
-    }
-
-    fn has_filled(&self, space: Space) -> bool {
-        self.space(space).tree.active_memtable().size() >= space.memtable_bytes() / 8 * 7
-    }
-
     /// Hands full tables over to be written. fjall does so by itself, but asks its worker for it with every commit until it is done:
     /// requests that fill its queue while the worker compacts, and then the first that is carried out waits for room in that same queue,
-    /// for ever. Handed over here, before fjall would ask, nothing but the work itself is queued. May wait for files that are removed:
-    /// not on the committer's thread.
+    /// for ever. Handed over here, before fjall would ask, nothing but the work itself is queued. Waits for locks that are held while files are
+    /// synced and removed: not on the committer's thread.
     pub(super) fn rotate_full(&self) -> Result<(), String> {
-        for space in Space::ALL.into_iter().filter(|space| self.has_filled(*space)) {
-            self.space(space).rotate_memtable().map_err(|error| describe(&error))?;
+        for space in Space::ALL {
+            let keyspace = self.space(space);
+            if keyspace.tree.active_memtable().size() >= space.memtable_bytes() / 8 * 7 {
+                keyspace.rotate_memtable().map_err(|error| describe(&error))?;
+            }
         }
         Ok(())
     }

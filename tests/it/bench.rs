@@ -1,9 +1,8 @@
 //! The bench itself, small: it must run to its end, measure what it says, and leave nothing behind.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -48,12 +47,14 @@ fn the_bench_runs_measures_and_cleans_up() {
     }
 }
 
-/// How many processes have this place in their command line.
-fn processes_at(place: &Path) -> usize {
-    let place = place.to_str().expect("a plain path");
-    let running = std::fs::read_dir("/proc").expect("Linux").flatten();
-    let lines = running.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
-    lines.filter(|line| String::from_utf8_lossy(line).contains(place)).count()
+/// Where the kernel tells of the processes that this one has started.
+fn children_of(parent: u32) -> Vec<PathBuf> {
+    let running = std::fs::read_dir("/proc").expect("Linux").flatten().map(|process| process.path());
+    let is_child = |process: &PathBuf| {
+        let status = std::fs::read_to_string(process.join("status")).unwrap_or_default();
+        status.lines().any(|line| line.strip_prefix("PPid:").is_some_and(|id| id.trim() == parent.to_string()))
+    };
+    running.filter(is_child).collect()
 }
 
 #[test]
@@ -70,16 +71,13 @@ fn an_interrupted_bench_takes_its_relay_and_its_files_with_it() {
         .expect("the binary runs");
     let mut told = BufReader::new(bench.stderr.take().expect("piped")).lines().map(|line| line.expect("text"));
     assert!(told.any(|line| line.starts_with("acknowledgements")), "its relay runs, and more phases follow");
-    assert_eq!(processes_at(scratch.path()), 1, "the relay");
+    let children = children_of(bench.id());
+    assert_eq!(children.len(), 3, "the catchers, the bare server and the relay");
     kill_process(Pid::from_child(&bench), Signal::TERM).expect("it runs");
     assert!(told.any(|line| line.contains("interrupted")), "it says why it ended");
     assert!(!bench.wait().expect("its end").success());
-    // Killed before the bench ended; the kernel takes a moment to clear it away.
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while processes_at(scratch.path()) > 0 {
-        assert!(Instant::now() < deadline, "its relay goes on");
-        std::thread::yield_now();
-    }
+    let left: Vec<_> = children.iter().filter(|process| process.exists()).collect();
+    assert!(left.is_empty(), "{left:?} go on");
     assert_eq!(std::fs::read_dir(scratch.path()).expect("the directory can be read").count(), 0);
 }
 
