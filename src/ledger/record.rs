@@ -11,14 +11,10 @@ use zeroize::Zeroizing;
 
 use crate::clock::Time;
 use crate::event::{Event, Refusal, Role, SubjectRecord};
-use crate::id::{
-    Category, Channel, DeliverySeq, EventKey, KeyedHash, NotificationId, OrgId, ProviderId, RuleId, SourceId,
-};
+use crate::id::{Category, DeliverySeq, EventKey, KeyedHash, NotificationId, OrgId, RuleId, SourceId};
 
 use super::standing::Standing;
-use super::{
-    Delivery, EventRecord, FindBy, Notification, OutcomeRecord, Quarantined, SentAs, State, TimelineEntry, key,
-};
+use super::{Delivery, EventRecord, FindBy, Notification, OutcomeRecord, Quarantined, TimelineEntry, key};
 
 /// The one version so far.
 const VERSION: u8 = 1;
@@ -170,7 +166,6 @@ struct NotificationHeader {
     category: Category,
     subject: SubjectRecord,
     role: Role,
-    channels: Vec<Channel>,
     #[serde(default)]
     items: Vec<String>,
     event_at: Time,
@@ -179,23 +174,9 @@ struct NotificationHeader {
     contact_deadline: Time,
     expires_at: Time,
     live_from: Time,
-    #[serde(default)]
-    attempts: u32,
-    #[serde(default, skip_serializing_if = "is_zero")]
-    attempts_before: u32,
-    #[serde(default)]
-    brake_released: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    refused_by: Option<ProviderId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    freed_by: Option<ProviderId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    sent_as: Option<SentAs>,
-    state: State,
-}
-
-fn is_zero(count: &u32) -> bool {
-    *count == 0
+    /// As it was planned to stand.
+    #[serde(flatten)]
+    standing: Standing,
 }
 
 pub(super) fn notification(n: &Notification) -> Plain {
@@ -209,7 +190,6 @@ pub(super) fn notification(n: &Notification) -> Plain {
         category: n.category,
         subject: SubjectRecord::from(&n.subject),
         role: n.role,
-        channels: n.channels.clone(),
         items: n.items.clone(),
         event_at: n.event_at,
         planned_at: n.planned_at,
@@ -217,19 +197,15 @@ pub(super) fn notification(n: &Notification) -> Plain {
         contact_deadline: n.contact_deadline,
         expires_at: n.expires_at,
         live_from: n.live_from,
-        attempts: n.attempts,
-        attempts_before: n.attempts_before,
-        brake_released: n.brake_released,
-        refused_by: n.refused_by.clone(),
-        freed_by: n.freed_by.clone(),
-        sent_as: n.sent_as.clone(),
-        state: n.state.clone(),
+        standing: Standing::of(n),
     };
     frame(&header, &[])
 }
 
 pub(super) fn read_notification(plain: &[u8]) -> Result<Notification, Unreadable> {
     let (n, _) = unframe::<NotificationHeader>(plain)?;
+    let Standing { channels, attempts, attempts_before, brake_released, refused_by, freed_by, sent_as, state } =
+        n.standing;
     Ok(Notification {
         id: n.id,
         event: n.event,
@@ -240,7 +216,7 @@ pub(super) fn read_notification(plain: &[u8]) -> Result<Notification, Unreadable
         category: n.category,
         subject: n.subject.into(),
         role: n.role,
-        channels: n.channels,
+        channels,
         items: n.items,
         event_at: n.event_at,
         planned_at: n.planned_at,
@@ -248,13 +224,13 @@ pub(super) fn read_notification(plain: &[u8]) -> Result<Notification, Unreadable
         contact_deadline: n.contact_deadline,
         expires_at: n.expires_at,
         live_from: n.live_from,
-        attempts: n.attempts,
-        attempts_before: n.attempts_before,
-        brake_released: n.brake_released,
-        refused_by: n.refused_by,
-        freed_by: n.freed_by,
-        sent_as: n.sent_as,
-        state: n.state,
+        attempts,
+        attempts_before,
+        brake_released,
+        refused_by,
+        freed_by,
+        sent_as,
+        state,
     })
 }
 

@@ -196,11 +196,13 @@ impl Inner {
         for id in ids {
             let Some(guard) = self.shared.places.try_lease(id) else { return Ok(false) };
             guards.push(guard);
-            // One that cannot be read can never be sent: it goes with its event.
-            if store.notification(id)?.value().is_some_and(|n| Footprint::of(&n).is_open()) {
-                return Ok(false);
-            }
-            if let Found::Value(n) = store.planned(id)? {
+            // One that cannot be read can never be sent: it goes with its event, and what leads to it as far as its plan says.
+            let found = match store.notification(id)? {
+                Found::Value(n) if Footprint::of(&n).is_open() => return Ok(false),
+                Found::Corrupt => store.planned(id)?,
+                found => found,
+            };
+            if let Found::Value(n) = found {
                 for alias in &n.subject.aliases {
                     let search = key::find(FindBy::Subject, alias.hash, n.planned_at, event);
                     if store.contains(Space::Index, &search)? {

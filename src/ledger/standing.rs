@@ -18,20 +18,20 @@ use super::{LedgerError, Notification, SentAs, State, record};
 /// Everything of a notification that may change. The names are the stored format (add, never rename).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Standing {
-    channels: Vec<Channel>,
+    pub(super) channels: Vec<Channel>,
     #[serde(default)]
-    attempts: u32,
+    pub(super) attempts: u32,
     #[serde(default, skip_serializing_if = "is_zero")]
-    attempts_before: u32,
+    pub(super) attempts_before: u32,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    brake_released: bool,
+    pub(super) brake_released: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    refused_by: Option<ProviderId>,
+    pub(super) refused_by: Option<ProviderId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    freed_by: Option<ProviderId>,
+    pub(super) freed_by: Option<ProviderId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    sent_as: Option<SentAs>,
-    state: State,
+    pub(super) sent_as: Option<SentAs>,
+    pub(super) state: State,
 }
 
 fn is_zero(count: &u32) -> bool {

@@ -266,9 +266,8 @@ impl Store {
     /// synced and removed: not on the committer's thread.
     pub(super) fn rotate_full(&self) -> Result<(), String> {
         for space in Space::ALL {
-            let keyspace = self.space(space);
-            if keyspace.tree.active_memtable().size() >= space.memtable_bytes() / 8 * 7 {
-                keyspace.rotate_memtable().map_err(|error| describe(&error))?;
+            if self.active_bytes(space) >= space.memtable_bytes() / 8 * 7 {
+                self.space(space).rotate_memtable().map_err(|error| describe(&error))?;
             }
         }
         Ok(())
@@ -291,10 +290,10 @@ impl Store {
     }
 
     /// Bytes of the table that is being written to.
-    #[cfg(test)]
     pub(super) fn active_bytes(&self, space: Space) -> u64 {
         self.space(space).tree.active_memtable().size()
     }
+
     /// Puts raw bytes under a key, past the sealer.
     #[cfg(test)]
     pub(super) fn put_raw(&self, space: Space, key: &[u8], value: &[u8]) {
